@@ -1,0 +1,58 @@
+# Every command of this repository. Bare `make` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+PACKAGES := contracts chassis services/intake services/verification services/aggregation services/export deploy/local deploy/cli
+SERVICES := intake verification aggregation export
+LOCAL_NAMES := contracts chassis $(SERVICES) local-stack cli
+LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--no-annotate --no-header -q $(foreach n,$(LOCAL_NAMES),--no-emit-package mrm-$(n))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down test check unit lint format lock generated clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## create .venv with pinned, hashed requirements and this project's packages
+
+$(STAMP): requirements/dev.txt $(addsuffix /pyproject.toml,$(PACKAGES))
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p))
+	@touch $@
+
+demo: install ## set everything up and run the main job: AFG-2024 from reports to a signed, verified submission
+	$(BIN)/mrm demo
+
+up: install ## start the embedded stack and the four services (Ctrl-C stops them)
+	$(BIN)/mrm up
+
+down: ## stop the stack started with `mrm up --detach`
+	$(BIN)/mrm down
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install ## format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+check: install lint ## ruff, mypy strict, import contracts, generated files current
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: install ## the tests that need no running server
+	$(BIN)/pytest -q tests/unit tests/contract tests/vectors
+
+test: check ## everything: checks, unit, integration and system tests
+	$(BIN)/pytest -q tests
+
+lock: ## compile the pinned, hashed requirements anew (one per service, one for development)
+	$(LOCK) --group dev -o requirements/dev.txt
+	$(foreach s,$(SERVICES),$(LOCK) -c requirements/dev.txt services/$(s)/pyproject.toml -o requirements/$(s).txt &&) true
+
+clean: ## remove the virtual environment and caches (never var/, which holds data)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""What every MRM service shares: delivery, storage, sealing, identity, telemetry."""

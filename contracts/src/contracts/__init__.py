@@ -1,0 +1,1 @@
+"""The published language of the MRM: events, envelope layout, vocabulary, topics."""

@@ -1,0 +1,1 @@
+"""Counts violations per period from immutable postings."""

@@ -1,0 +1,1 @@
+"""Drafts, approves and signs the task force's periodic submissions."""

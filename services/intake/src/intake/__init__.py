@@ -1,0 +1,1 @@
+"""Takes monitors' incident reports, seals them at once and answers with a signed receipt."""
