@@ -1,0 +1,59 @@
+"""Files and folders that only their owner may read: generated secrets, state, key folders."""
+
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+SECRET_BYTES = 24
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder (and its parents) that only the owner may enter, and return it."""
+    path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    path.chmod(FOLDER_MODE)
+    return path
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """Replace a file in one step; it is never readable by others, nor ever half written."""
+    private_folder(path.parent)
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_private_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Like `write_private`, for a JSON object."""
+    write_private(path, json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, or None when the file is missing or was cut short."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def generated_secret(path: Path) -> str:
+    """Return the secret kept in a file, generating it on first use."""
+    if path.exists() and (kept := path.read_text(encoding="utf-8").strip()):
+        return kept
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    write_private(path, secret)
+    return secret

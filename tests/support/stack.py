@@ -1,0 +1,44 @@
+"""Fixtures of real servers: PostgreSQL with fresh service databases, Kafka with the topics of the topic table."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from local_stack.postgres import PostgresServer, ServiceDatabase
+
+NewDatabase = Callable[[str], Awaitable[ServiceDatabase]]
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A short private folder for the servers of this run (socket paths are limited to about 100 bytes)."""
+    folder = Path(tempfile.mkdtemp(prefix="mrm-test-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_folder: Path) -> Iterator[PostgresServer]:
+    """A real PostgreSQL for the whole run; it trades safety against a power cut for speed."""
+    server = PostgresServer(server_folder / "pg", secrets=server_folder / "secrets", log=server_folder / "logs" / "pg.log", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def new_database(postgres_server: PostgresServer) -> AsyncIterator[NewDatabase]:
+    """`await new_database("intake")` makes an empty database with roles intake_owner, intake_app; dropped afterwards."""
+    made: list[ServiceDatabase] = []
+
+    async def create(service: str) -> ServiceDatabase:
+        database = await postgres_server.create_service_database(service, f"{service}_{uuid4().hex[:12]}")
+        made.append(database)
+        return database
+
+    yield create
+    for database in made:
+        await postgres_server.drop_database(database.name)
