@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Final, Literal, NamedTuple, Self
 from uuid import UUID
 
@@ -53,15 +53,15 @@ class EnvelopeError(ValueError):
     """Bytes or values that no envelope can have. Its text is fixed and holds no value."""
 
 
-class MalformedEnvelope(EnvelopeError):
+class MalformedEnvelopeError(EnvelopeError):
     """The framing, the header or the padding is not as written down."""
 
 
-class UnknownVersion(EnvelopeError):
+class UnknownVersionError(EnvelopeError):
     """Another version or suite of the envelope than this code speaks."""
 
 
-class EnvelopeTooLarge(EnvelopeError):
+class EnvelopeTooLargeError(EnvelopeError):
     """More header, recipients or payload than an envelope may carry."""
 
 
@@ -72,7 +72,7 @@ class Mode(IntEnum):
     SIGNED = 2
 
 
-class Suite(str, Enum):
+class Suite(StrEnum):
     """The algorithms of an envelope, under our own names (pyca's enum integers are not RFC 9180 identifiers)."""
 
     SEALED = "MLKEM768-X25519.HKDF-SHA256.AES-256-GCM+AES-256-GCM+Ed25519"
@@ -93,7 +93,9 @@ def coarse(instant: datetime) -> datetime:
 Text = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\p{Cc}]+$")]
 EventType = Annotated[str, StringConstraints(max_length=80, pattern=r"^[a-z][a-z_]*(\.[a-z][a-z_]*)+\.v[1-9][0-9]*$")]
 ServiceName = Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z][a-z0-9-]*$")]
-KeyId = Annotated[str, StringConstraints(max_length=MAX_KEY_ID_BYTES, pattern=r"^[a-z][a-z0-9-]*/[^/\p{Cc}]+/[0-9a-f]{8}$")]
+KeyId = Annotated[
+    str, StringConstraints(max_length=MAX_KEY_ID_BYTES, pattern=r"^[a-z][a-z0-9-]*/[^/\p{Cc}]+/[0-9a-f]{8}$")
+]
 CoarseTime = Annotated[datetime, AfterValidator(_whole_hour)]
 
 
@@ -135,7 +137,7 @@ class Header(BaseModel):
     def of(
         cls,
         *,
-        type: str,
+        event_type: str,
         situation: str,
         subject: str,
         event: UUID,
@@ -145,11 +147,11 @@ class Header(BaseModel):
         signing: str,
         recipients: Iterable[str] = (),
     ) -> Header:
-        """Make the header of a sealed envelope, or without recipients of a signed one. `at` is coarsened to the hour."""
+        """Make the header of a sealed envelope, or without recipients of a signed one; `at` becomes its hour."""
         recipients = tuple(recipients)
         return cls(
             v=VERSION,
-            type=type,
+            type=event_type,
             situation=situation,
             subject=subject,
             event=event,
@@ -162,6 +164,7 @@ class Header(BaseModel):
 
     @property
     def mode(self) -> Mode:
+        """The mode that goes with the suite."""
         return Mode.SEALED if self.suite is Suite.SEALED else Mode.SIGNED
 
     def canonical(self) -> bytes:
@@ -194,26 +197,26 @@ def parse_header(raw: bytes) -> Header:
     try:
         header = Header.model_validate_json(raw)
     except ValidationError:
-        raise MalformedEnvelope("the header is not one of this version") from None
+        raise MalformedEnvelopeError("the header is not one of this version") from None
     if header.canonical() != raw:
-        raise MalformedEnvelope("the header is not in canonical form")
+        raise MalformedEnvelopeError("the header is not in canonical form")
     return header
 
 
 def peek_signing_key(raw: bytes) -> str:
     """Return the signing key id that a header not yet authenticated claims, and believe nothing else of it.
 
-    Raises UnknownVersion when version or suite are not ours, for then the signature could not be checked either.
+    Raises UnknownVersionError when version or suite are not ours, for then the signature could not be checked either.
     """
     try:
         document = json.loads(raw)
         version, suite, signing = document["v"], document["suite"], document["keys"]["signing"]
     except (ValueError, LookupError, TypeError, RecursionError):
-        raise MalformedEnvelope("the header is not one of this version") from None
+        raise MalformedEnvelopeError("the header is not one of this version") from None
     if not isinstance(version, int) or not isinstance(suite, str) or not isinstance(signing, str):
-        raise MalformedEnvelope("the header is not one of this version")
+        raise MalformedEnvelopeError("the header is not one of this version")
     if version != VERSION or suite not in (Suite.SEALED.value, Suite.SIGNED.value):
-        raise UnknownVersion("the header is of another version or suite")
+        raise UnknownVersionError("the header is of another version or suite")
     return signing
 
 
@@ -243,7 +246,7 @@ def frame_header(header: Header) -> bytes:
     """Lay out the bytes up to and including the header."""
     raw = header.canonical()
     if len(raw) > MAX_HEADER_BYTES:
-        raise EnvelopeTooLarge("the header is longer than an envelope may carry")
+        raise EnvelopeTooLargeError("the header is longer than an envelope may carry")
     return b"".join((MAGIC, bytes((header.mode,)), _U32.pack(len(raw)), raw))
 
 
@@ -251,12 +254,12 @@ def frame_content(opening: bytes, *, wraps: Iterable[Wrap], body: bytes) -> byte
     """Lay out everything before the signature, after an `opening` made by `frame_header`."""
     wraps = tuple(wraps)
     if len(wraps) > MAX_RECIPIENTS:
-        raise EnvelopeTooLarge("more recipients than an envelope may carry")
+        raise EnvelopeTooLargeError("more recipients than an envelope may carry")
     parts = [opening, bytes((len(wraps),))]
     for wrap in wraps:
         key_id = wrap.key_id.encode()
         if len(key_id) > MAX_KEY_ID_BYTES:
-            raise EnvelopeTooLarge("a key id is longer than an envelope may carry")
+            raise EnvelopeTooLargeError("a key id is longer than an envelope may carry")
         parts += (_U16.pack(len(key_id)), key_id, _U16.pack(len(wrap.wrapped)), wrap.wrapped)
     parts += (_U32.pack(len(body)), body)
     return b"".join(parts)
@@ -265,37 +268,39 @@ def frame_content(opening: bytes, *, wraps: Iterable[Wrap], body: bytes) -> byte
 def unpack(raw: bytes) -> Envelope:
     """Take an envelope apart, strictly: every length is checked and no byte may be left over."""
     if len(raw) > MAX_ENVELOPE_BYTES:
-        raise MalformedEnvelope("the envelope is longer than any can be")
+        raise MalformedEnvelopeError("the envelope is longer than any can be")
     reader = _Reader(raw)
     magic = reader.take(len(MAGIC))
     if magic != MAGIC:
         if magic[:3] == MAGIC[:3] and magic[3:].isdigit():
-            raise UnknownVersion("the envelope is of another version")
-        raise MalformedEnvelope("these bytes are not an envelope")
+            raise UnknownVersionError("the envelope is of another version")
+        raise MalformedEnvelopeError("these bytes are not an envelope")
     try:
         mode = Mode(reader.take(1)[0])
     except ValueError:
-        raise MalformedEnvelope("the mode is not one of this version") from None
+        raise MalformedEnvelopeError("the mode is not one of this version") from None
     header = reader.take(reader.u32(at_most=MAX_HEADER_BYTES))
     opening = raw[: reader.position]
     wraps = tuple(reader.wrap() for _ in range(reader.take(1)[0]))
     if len(wraps) > MAX_RECIPIENTS or (mode is Mode.SEALED) != bool(wraps):
-        raise MalformedEnvelope("the number of wraps does not fit the mode")
+        raise MalformedEnvelopeError("the number of wraps does not fit the mode")
     body = reader.take(reader.u32(at_most=NONCE_BYTES + LARGEST_BUCKET + TAG_BYTES))
     _check_body_length(mode, len(body))
     signed = raw[: reader.position]
     signature = reader.take(SIGNATURE_BYTES)
     if reader.position != len(raw):
-        raise MalformedEnvelope("bytes are left over behind the signature")
-    return Envelope(mode=mode, opening=opening, header=header, wraps=wraps, body=body, signed=signed, signature=signature)
+        raise MalformedEnvelopeError("bytes are left over behind the signature")
+    return Envelope(
+        mode=mode, opening=opening, header=header, wraps=wraps, body=body, signed=signed, signature=signature
+    )
 
 
 def _check_body_length(mode: Mode, length: int) -> None:
     if mode is Mode.SEALED:
         if not _is_bucket(length - NONCE_BYTES - TAG_BYTES):
-            raise MalformedEnvelope("the body does not fill a bucket")
+            raise MalformedEnvelopeError("the body does not fill a bucket")
     elif length > MAX_PAYLOAD_BYTES:
-        raise MalformedEnvelope("the body is longer than any can be")
+        raise MalformedEnvelopeError("the body is longer than any can be")
 
 
 class _Reader:
@@ -308,7 +313,7 @@ class _Reader:
     def take(self, count: int) -> bytes:
         end = self.position + count
         if end > len(self._raw):
-            raise MalformedEnvelope("the envelope is cut short")
+            raise MalformedEnvelopeError("the envelope is cut short")
         piece = self._raw[self.position : end]
         self.position = end
         return piece
@@ -323,22 +328,22 @@ class _Reader:
         try:
             key_id = self.take(self.u16(at_most=MAX_KEY_ID_BYTES)).decode()
         except UnicodeDecodeError:
-            raise MalformedEnvelope("a key id is not UTF-8") from None
+            raise MalformedEnvelopeError("a key id is not UTF-8") from None
         if self.u16(at_most=WRAP_BYTES) != WRAP_BYTES:
-            raise MalformedEnvelope("a wrap is cut short")
+            raise MalformedEnvelopeError("a wrap is cut short")
         return Wrap(key_id, self.take(WRAP_BYTES))
 
     @staticmethod
     def _bounded(value: int, at_most: int) -> int:
         if value > at_most:
-            raise MalformedEnvelope("a length is larger than it may be")
+            raise MalformedEnvelopeError("a length is larger than it may be")
         return value
 
 
 def bucket_for(length: int) -> int:
     """Return the size to which a payload of `length` bytes is padded: the least 512 x 2^k >= 1,024 that exceeds it."""
     if length > MAX_PAYLOAD_BYTES:
-        raise EnvelopeTooLarge("the payload is longer than an envelope may carry")
+        raise EnvelopeTooLargeError("the payload is longer than an envelope may carry")
     return max(SMALLEST_BUCKET, 1 << length.bit_length())
 
 
@@ -352,7 +357,7 @@ def unpad(padded: bytes) -> bytes:
     end = padded.rfind(_PAD_MARK)
     payload = padded[:end] if end >= 0 else padded
     if end < 0 or len(payload) > MAX_PAYLOAD_BYTES or pad(payload) != padded:
-        raise MalformedEnvelope("the padding is not as written down")
+        raise MalformedEnvelopeError("the padding is not as written down")
     return payload
 
 
