@@ -1,0 +1,211 @@
+"""The service's ledger: a pool of connections and the one kind of transaction in which anything is changed."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import UUID, uuid4, uuid5
+
+import asyncpg
+
+from contracts.events import Event
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One act: who did what to which object. `detail` holds codes and ids only, never personal data."""
+
+    actor: str
+    action: str
+    situation: str | None
+    subject_ref: str | None
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingEvent:
+    """An event that leaves with the transaction. `subject` is its key on the topic and the scope of its sequence."""
+
+    event_id: UUID
+    event: Event
+    subject: str
+
+
+class Outbox(Protocol):
+    """Puts a transaction's events, sealed, into the outbox table; `wake` is called after the commit."""
+
+    async def enqueue(self, tx: "Tx", pending: Sequence[PendingEvent]) -> None:
+        """Number, seal and insert the events, all in one go."""
+
+    def wake(self) -> None:
+        """Tell the relay that there is something to send."""
+
+
+class Tx:
+    """A named transaction. Audit entries and events are buffered and written, batched, just before the commit."""
+
+    def __init__(self, connection: asyncpg.Connection, *, name: str, cause: UUID, actor: str) -> None:
+        self.connection = connection
+        self.name = name
+        self.cause = cause
+        """The event or request that made this transaction; ids of consequences are UUIDv5 of it."""
+        self.actor = actor
+        self.now = datetime.now(UTC)
+        """The one instant of this transaction (UTC)."""
+        self._pending: list[PendingEvent] = []
+        self._audit: list[AuditEntry] = []
+        self._ordinal = 0
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:  # noqa: ANN401 - whatever Postgres takes
+        """Return all rows."""
+        rows: list[asyncpg.Record] = await self.connection.fetch(sql, *args)
+        return rows
+
+    async def fetchrow(self, sql: str, *args: Any) -> asyncpg.Record | None:  # noqa: ANN401
+        """Return the first row or None."""
+        return await self.connection.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:  # noqa: ANN401
+        """Return the first column of the first row or None."""
+        return await self.connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> str:  # noqa: ANN401
+        """Run one statement and return its command tag."""
+        return await self.connection.execute(sql, *args)
+
+    async def executemany(self, sql: str, args: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for every row of arguments."""
+        await self.connection.executemany(sql, args)
+
+    def derived_id(self, name: str) -> UUID:
+        """Return an id that is the same whenever the same cause is handled again."""
+        return uuid5(self.cause, name)
+
+    def publish(self, event: Event, *, subject: str) -> UUID:
+        """Let an event leave with this transaction; returns its id, derived from the cause and its place among the cause's events."""
+        self._ordinal += 1
+        event_id = self.derived_id(f"{event.type}/{subject}/{self._ordinal}")
+        self._pending.append(PendingEvent(event_id=event_id, event=event, subject=subject))
+        return event_id
+
+    def audit(
+        self,
+        action: str,
+        *,
+        situation: str | None,
+        subject_ref: str | None = None,
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        """Record the act in the same transaction: no entry, no act."""
+        self._audit.append(
+            AuditEntry(actor=self.actor, action=action, situation=situation, subject_ref=subject_ref, detail=detail or {})
+        )
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call something once the transaction has committed (never if it has not)."""
+        self._after_commit.append(call)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo everything since here, buffers included, if the block raises; the error goes on."""
+        marks = len(self._pending), len(self._audit), len(self._after_commit), self._ordinal
+        try:
+            async with self.connection.transaction():
+                yield
+        except BaseException:
+            del self._pending[marks[0] :], self._audit[marks[1] :], self._after_commit[marks[2] :]
+            self._ordinal = marks[3]
+            raise
+
+    @asynccontextmanager
+    async def caused_by(self, cause: UUID) -> AsyncIterator[None]:
+        """Run a part of a batch on behalf of one event: derived ids start from it."""
+        before = self.cause, self._ordinal
+        self.cause, self._ordinal = cause, 0
+        try:
+            yield
+        finally:
+            self.cause, self._ordinal = before
+
+    async def flush(self, outbox: Outbox | None) -> bool:
+        """Write the buffered audit entries and events; returns whether any event leaves. Called by `Database.transaction`."""
+        if self._audit:
+            await self.connection.executemany(
+                "insert into audit_entries (at, actor, action, situation, subject_ref, detail) values ($1, $2, $3, $4, $5, $6)",
+                [(self.now, entry.actor, entry.action, entry.situation, entry.subject_ref, entry.detail) for entry in self._audit],
+            )
+        if self._pending:
+            if outbox is None:
+                raise RuntimeError("this process has no outbox")
+            await outbox.enqueue(self, self._pending)
+        return bool(self._pending)
+
+    def committed(self) -> None:
+        """Run what waited for the commit."""
+        for call in self._after_commit:
+            call()
+
+
+class Database:
+    """A pool on one service's own database. jsonb travels as Python objects."""
+
+    def __init__(self, url: str, *, min_size: int = 1, max_size: int = 8) -> None:
+        self._url = url
+        self._sizes = min_size, max_size
+        self._pool: asyncpg.Pool | None = None
+        self.outbox: Outbox | None = None
+
+    async def open(self) -> None:
+        """Connect; raises asyncpg's or OS errors if the server is away."""
+        self._pool = await asyncpg.create_pool(
+            self._url, min_size=self._sizes[0], max_size=self._sizes[1], init=_speak_json, command_timeout=60
+        )
+
+    async def close(self) -> None:
+        """Wait for running statements, then close the pool."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The open pool."""
+        if self._pool is None:
+            raise RuntimeError("the database is not open")
+        return self._pool
+
+    @asynccontextmanager
+    async def transaction(self, name: str, *, actor: str = "system", cause: UUID | None = None) -> AsyncIterator[Tx]:
+        """Run a named read-committed transaction: commit with its audit entries and outbox rows together, or nothing at all."""
+        async with self.pool.acquire() as connection:
+            tx = Tx(connection, name=name, cause=cause or uuid4(), actor=actor)
+            async with connection.transaction():
+                yield tx
+                leaves = await tx.flush(self.outbox)
+        tx.committed()
+        if leaves and self.outbox is not None:
+            self.outbox.wake()
+
+    @asynccontextmanager
+    async def reading(self, name: str) -> AsyncIterator[Tx]:
+        """Run a read-only, repeatable-read transaction: one consistent picture for a whole answer."""
+        async with self.pool.acquire() as connection:
+            tx = Tx(connection, name=name, cause=uuid4(), actor="system")
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield tx
+
+
+Handler = Callable[[Any, Tx], Awaitable[None]]
+"""What a service does with one event inside the batch's transaction."""
+
+
+async def _speak_json(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=_encode, decoder=json.loads, schema="pg_catalog")
+
+
+def _encode(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
