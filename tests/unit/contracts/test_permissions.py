@@ -1,0 +1,30 @@
+"""The permission table: closed roles, relations and unique rows; a missing row is a refusal."""
+
+from contracts import permissions
+from contracts.topics import SERVICES
+
+ROLES = {"monitor", "focal_point", "technical", "cochair_un", "cochair_unicef", "officer", "auditor", "operator"}
+
+
+def test_rows_use_closed_words_and_stand_once() -> None:
+    rows = permissions.table()
+    assert {row.service for row in rows} == set(SERVICES)
+    assert {row.role for row in rows} <= ROLES
+    assert {row.relation for row in rows} <= {"any", "own", "not_own"}
+    assert len({(row.service, row.action, row.role, row.relation, row.state) for row in rows}) == len(rows)
+    assert all(row.why.endswith(".") for row in rows)
+
+
+def test_nobody_decides_on_their_own_report() -> None:
+    for action in ("decision.record_focal_point", "decision.record_technical", "docket.approve"):
+        assert permissions.roles_allowed("verification", action, relation="own", state="open") == frozenset()
+        assert permissions.roles_allowed("verification", action, relation="not_own", state="open")
+
+
+def test_the_operator_reads_no_case_and_no_count() -> None:
+    seen = {row.action for row in permissions.table() if row.role == "operator"}
+    assert not seen & {"case.open", "queue.read", "counts.read", "submission.read", "incident.status"}
+
+
+def test_an_unknown_action_is_allowed_to_nobody() -> None:
+    assert permissions.rows_for("intake", "incident.erase") == ()
