@@ -77,7 +77,7 @@ def field_path(location: tuple[int | str, ...]) -> str:
     return path or "(document)"
 
 
-def field_errors(error: ValidationError, *, known: frozenset[str] | None = None) -> list[FieldError]:
+def field_errors(error: ValidationError) -> list[FieldError]:
     """Turn a pydantic error into refusals without any submitted value.
 
     A name the sender invented is a value too: the path of an unknown field ends at its parent.
@@ -88,7 +88,7 @@ def field_errors(error: ValidationError, *, known: frozenset[str] | None = None)
         location = item["loc"]
         if kind.startswith(("date", "datetime")):
             code, message = "wrong_form", "This must be a date such as 2024-01-31."
-        elif kind.startswith("timezone") or kind.startswith("float"):
+        elif kind.startswith(("timezone", "float")):
             code, message = "wrong_form", "This value does not have the form this field needs."
         else:
             code, message = _SENTENCES.get(kind, ("invalid", "This value does not fit the field; see the documentation of the field."))

@@ -1,4 +1,4 @@
-"""The closed code lists of the MRM (`code_lists.json`) and the groupings that counting rests on; no labels logic, no I/O beyond that file."""
+"""The closed code lists of the MRM (`code_lists.json`) and the groupings that counting rests on; no I/O beyond that file."""
 
 import json
 from enum import StrEnum
