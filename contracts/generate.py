@@ -1,0 +1,112 @@
+"""Writes every file that derives from code: schemas, OpenAPI, AsyncAPI, generated pages. With --check it only compares.
+
+    python contracts/generate.py           # write
+    python contracts/generate.py --check   # exit 1 and name each file that is not current
+
+A released event's schema never changes: a file named in `contracts/schemas/SHA256SUMS` that would come out different is an error, not an update.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from contracts import permissions, topics
+from contracts.events import EVENTS
+from contracts.exchange import ExchangeFile
+from contracts.situation import SituationDraft
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMAS = "contracts/schemas"
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def schemas() -> Iterator[tuple[str, str]]:
+    """Yield the JSON schemas of events and files."""
+    for name, event in EVENTS.items():
+        yield f"{SCHEMAS}/events/{name}.json", _json(event.model_json_schema(mode="validation"))
+    yield f"{SCHEMAS}/exchange.json", _json(ExchangeFile.model_json_schema(by_alias=True))
+    yield f"{SCHEMAS}/situation.json", _json(SituationDraft.model_json_schema())
+
+
+def openapi() -> Iterator[tuple[str, str]]:
+    """Yield the OpenAPI document of every service, from its running code."""
+    from importlib import import_module
+
+    for service in topics.SERVICES:
+        document: dict[str, Any] = import_module(f"{service}.app").openapi()
+        yield f"contracts/openapi/{service}.json", _json(document)
+
+
+def asyncapi() -> Iterator[tuple[str, str]]:
+    """Yield the AsyncAPI document: every topic registered with its one writer and its readers."""
+    from chassis.delivery.asyncapi import document
+
+    yield "contracts/asyncapi/mrm.json", _json(document())
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the generated pages of the documentation."""
+    lines = ["# Who may do what", "", "Generated from `contracts/src/contracts/permissions.csv`. No row, no permission.", ""]
+    for service in topics.SERVICES:
+        lines += [f"## {service}", "", "| action | role | relation | state | why |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{row.action}` | {row.role} | {row.relation} | {row.state.replace('|', ', ')} | {row.why} |"
+            for row in permissions.table()
+            if row.service == service
+        ]
+        lines.append("")
+    yield "docs/generated/permissions.md", "\n".join(lines)
+    lines = ["# Topics", "", "Generated from `contracts.topics`. Kafka's topics and access rules are made from the same table.", ""]
+    lines += ["| topic | events | writer | readers | sealed | kept |", "|---|---|---|---|---|---|"]
+    for topic in topics.TOPICS:
+        kept = "newest per key" if topic.compacted else "for ever" if topic.retention_ms is None else f"{topic.retention_ms // topics.DAY_MS} days"
+        events = ", ".join(f"`{event}`" for event in topic.events)
+        readers = ", ".join(topic.readers) or "outside"
+        sealed = "signed only" if topic.signed_only else "sealed"
+        lines.append(f"| `{topic.name}` | {events} | {topic.writer} | {readers} | {sealed} | {kept} |")
+    yield "docs/generated/topics.md", "\n".join([*lines, ""])
+
+
+def generated() -> dict[str, str]:
+    """Return every generated file by its path from the root."""
+    return {path: text for part in (schemas, openapi, asyncapi, pages) for path, text in part()}
+
+
+def released_changes(files: dict[str, str]) -> list[str]:
+    """Return the released schemas that would change."""
+    sums = ROOT / SCHEMAS / "SHA256SUMS"
+    if not sums.exists():
+        return []
+    wanted = dict(reversed(line.split("  ", 1)) for line in sums.read_text("utf-8").splitlines())
+    return [
+        path for path, digest in wanted.items() if hashlib.sha256(files.get(f"{SCHEMAS}/{path}", "").encode()).hexdigest() != digest
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Write or compare; returns the exit code."""
+    files = generated()
+    changed = released_changes(files)
+    if changed:
+        sys.stderr.write("Released event schemas never change; make a new version instead of changing: " + ", ".join(changed) + "\n")
+        return 1
+    stale = [path for path, text in files.items() if not (ROOT / path).exists() or (ROOT / path).read_text("utf-8") != text]
+    if "--check" in arguments:
+        for path in stale:
+            sys.stderr.write(f"not current: {path} (run `make generated`)\n")
+        return 1 if stale else 0
+    for path in stale:
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(files[path], "utf-8")
+        sys.stdout.write(f"wrote {path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
