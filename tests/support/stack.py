@@ -7,6 +7,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from local_stack.artifacts import cache_folder
+from local_stack.kafka import KafkaServer
+from local_stack.ports import free_ports
 from local_stack.postgres import PostgresServer, ServiceDatabase
 
 NewDatabase = Callable[[str], Awaitable[ServiceDatabase]]
@@ -42,3 +45,20 @@ async def new_database(postgres_server: PostgresServer) -> AsyncIterator[NewData
     yield create
     for database in made:
         await postgres_server.drop_database(database.name)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(server_folder: Path) -> Iterator[KafkaServer]:
+    """A real broker with the topics, users and rights of the topic table; `kafka_server.user("intake")` logs in."""
+    port, controller_port = free_ports(2)
+    server = KafkaServer(
+        server_folder / "kafka",
+        secrets=server_folder / "secrets",
+        log=server_folder / "logs" / "kafka.log",
+        cache=cache_folder(server_folder / "cache"),
+        port=port,
+        controller_port=controller_port,
+    )
+    server.start()
+    yield server
+    server.stop()
