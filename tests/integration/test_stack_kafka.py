@@ -14,8 +14,9 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
-from contracts.topics import SERVICES, TOPICS, Topic, topics_read_by
 from kafka import KafkaAdminClient
+
+from contracts.topics import SERVICES, TOPICS, Topic, topics_read_by
 from local_stack.artifacts import cache_folder
 from local_stack.kafka import KafkaServer
 from local_stack.ports import free_ports

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+
 from local_stack.postgres import LONGEST_SOCKET_FOLDER, PostgresServer
 from support.stack import NewDatabase
 

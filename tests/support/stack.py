@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from local_stack.artifacts import cache_folder
 from local_stack.kafka import KafkaServer
 from local_stack.ports import free_ports

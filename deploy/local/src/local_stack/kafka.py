@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from contracts.topics import SERVICES, TOPICS, Topic
-
 from local_stack.artifacts import java, kafka_jars
 from local_stack.children import run_to_end, spawn
 from local_stack.errors import StackError
