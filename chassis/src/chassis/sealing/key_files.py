@@ -15,17 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast, get_args
 
-from contracts.envelope import MAX_KEY_ID_BYTES
-
 from chassis.sealing.errors import UnusableKeyError
+from contracts.envelope import MAX_KEY_ID_BYTES
 
 Kind = Literal["signing", "opening"]
 State = Literal["active", "retired"]
 Algorithm = Literal["Ed25519", "ML-DSA-65", "ML-KEM-768+X25519"]
 
-_ID: Final = re.compile(r"([a-z][a-z0-9-]*)/([^/\x00-\x1f\x7f-\x9f]+)/([0-9a-f]{8})")
+_ID: Final = re.compile(r"([a-z][a-z0-9-]*)/([^/\x00-\x1f\x7f]+)/([0-9a-f]{8})")
 _MEMBERS: Final = frozenset({"id", "kind", "algorithm", "private", "public", "state", "created_at"})
 _MAX_FILE_BYTES: Final = 64 * 1024
+_MAX_NAME_BYTES: Final = 255
 
 
 class KeyIdParts(NamedTuple):
@@ -137,7 +137,16 @@ def created_now() -> str:
 def key_path(folder: Path, key_id: str) -> Path:
     """Return where the key file of `key_id` lies in `folder`."""
     key_id_parts(key_id)
-    return folder / f"{key_id.replace('/', '__')}.key"
+    name = f"{key_id.replace('/', '__')}.key"
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        raise UnusableKeyError("a key id is too long to be the name of a file")
+    return folder / name
+
+
+def list_key_ids(folder: Path) -> list[str]:
+    """List the ids of the key files in `folder`, sorted. Only a scope may hold `__` itself."""
+    stems = (path.name.removesuffix(".key") for path in folder.glob("*__*__*.key"))
+    return sorted("/".join((holder, *rest.rsplit("__", 1))) for holder, rest in (stem.split("__", 1) for stem in stems))
 
 
 def write_key_file(folder: Path, stored: StoredKey) -> Path:

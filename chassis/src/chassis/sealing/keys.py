@@ -28,6 +28,7 @@ from chassis.sealing.key_files import (
     key_id,
     key_id_parts,
     key_path,
+    list_key_ids,
     read_key_file,
     write_key_file,
 )
@@ -214,7 +215,7 @@ class KeyFolder:
                 return known[1]
             stored = read_key_file(path)
         except FileNotFoundError:
-            self._read.pop(key_id, None)
+            self._forget(key_id)
             return None
         except PermissionError:
             raise UnusableKeyError(f"the key file of {key_id} cannot be read by this process") from None
@@ -230,7 +231,7 @@ class KeyFolder:
 
     def ids(self) -> list[str]:
         """List the ids of all keys in the folder, sorted."""
-        return sorted(path.name.removesuffix(".key").replace("__", "/") for path in self._folder.glob("*__*__*.key"))
+        return list_key_ids(self._folder)
 
     def signing_key(self, service: str) -> SigningKey:
         """Return the key that `service` signs with: the newest active one."""
@@ -255,10 +256,13 @@ class KeyFolder:
             raise UnusableKeyError(f"{key_id} is not an active signing key")
         if stored.algorithm == "ML-DSA-65":
             return MLDSA65PrivateKey.from_seed_bytes(stored.private).sign(message)
-        return SigningKey(stored).sign(message)
+        return Ed25519PrivateKey.from_private_bytes(stored.private).sign(message)
 
     def destroy(self, key_id: str) -> None:
         """Destroy a key for good; raises UnusableKeyError if there is none."""
         self.get(key_id)
-        self._read.pop(key_id, None)
+        self._forget(key_id)
         destroy_key_file(key_path(self._folder, key_id))
+
+    def _forget(self, key_id: str) -> None:
+        self._read.pop(key_id, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.envelope import NONCE_BYTES, Envelope, Header, MalformedEnvelopeError, Mode, Wrap, unpad
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -14,6 +13,7 @@ from chassis.sealing.opening_keys import KeyProvider, WrapRefusedError
 from chassis.sealing.signed import Expectation, verify_signature
 from chassis.sealing.suite import DATA_KEY_BYTES, wrap_info
 from chassis.sealing.trust import Trust
+from contracts.envelope import NONCE_BYTES, Envelope, Header, MalformedEnvelopeError, Mode, Wrap, unpad
 
 
 def open_sealed(raw: bytes, *, keys: KeyProvider, trust: Trust, expect: Expectation) -> tuple[Header, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -105,6 +104,10 @@ class KeyProvider(Protocol):
 class FileKeyProvider(KeyFolder):
     """A `KeyProvider` over a folder of key files. Retired keys still open."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._opening: dict[str, OpeningKey] = {}
+
     def holds(self, key_id: str) -> bool:
         """Say whether there is a file of this opening key; raises UnusableKeyError if it is refused."""
         stored = self.find(key_id)
@@ -112,9 +115,12 @@ class FileKeyProvider(KeyFolder):
 
     def open(self, key_id: str, wrapped: bytes, *, info: bytes) -> bytes:
         """Open an HPKE wrap; raises WrapRefusedError, or UnusableKeyError if there is no such key."""
-        return _parse_opening(self.get(key_id)).open(wrapped, info=info)
+        stored = self.get(key_id)
+        key = self._opening.get(key_id)
+        if key is None or key.stored is not stored:
+            key = self._opening[key_id] = OpeningKey(stored)
+        return key.open(wrapped, info=info)
 
-
-@lru_cache(maxsize=1024)
-def _parse_opening(stored: StoredKey) -> OpeningKey:
-    return OpeningKey(stored)
+    def _forget(self, key_id: str) -> None:
+        super()._forget(key_id)
+        self._opening.pop(key_id, None)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from chassis.sealing.key_files import key_id_parts
+from chassis.sealing.keys import SIGNING_SCOPE, PublicKey, Signer
+from chassis.sealing.suite import DATA_KEY_BYTES, HPKE, signature_input, wrap_info
 from contracts.envelope import (
     MAX_PAYLOAD_BYTES,
     NONCE_BYTES,
@@ -16,11 +21,6 @@ from contracts.envelope import (
     frame_header,
     pad,
 )
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from chassis.sealing.key_files import key_id_parts
-from chassis.sealing.keys import SIGNING_SCOPE, PublicKey, Signer
-from chassis.sealing.suite import DATA_KEY_BYTES, HPKE, signature_input, wrap_info
 
 
 def seal(*, header: Header, payload: bytes, recipients: Sequence[PublicKey], signer: Signer) -> bytes:

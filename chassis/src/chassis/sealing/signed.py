@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from chassis.sealing.errors import SealCode, SealError
+from chassis.sealing.suite import signature_input
+from chassis.sealing.trust import Trust
 from contracts.envelope import (
     Envelope,
     EnvelopeError,
@@ -19,10 +22,6 @@ from contracts.envelope import (
     peek_signing_key,
     unpack,
 )
-
-from chassis.sealing.errors import SealCode, SealError
-from chassis.sealing.suite import signature_input
-from chassis.sealing.trust import Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +78,7 @@ def _checked_header(envelope: Envelope, *, authentic: bool) -> Header:
 
 
 def _agrees(header: Header, expect: Expectation) -> bool:
-    return (
-        header.type in expect.types
-        and header.subject == expect.subject
-        and expect.situation in (None, header.situation)
-    )
+    return header.type in expect.types and header.subject == expect.subject and expect.situation in (None, header.situation)
 
 
 def open_signed(raw: bytes, *, trust: Trust, expect: Expectation) -> tuple[Header, bytes]:

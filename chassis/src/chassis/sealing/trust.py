@@ -42,13 +42,9 @@ class Trust:
         """Write this trust as its file holds it."""
         document = {
             "signing": {
-                key.id: {"service": key.service, "algorithm": "Ed25519", "public": encode_base64(key.raw)}
-                for key in self.signing.values()
+                key.id: {"service": key.service, "algorithm": "Ed25519", "public": encode_base64(key.raw)} for key in self.signing.values()
             },
-            "submission": {
-                key.id: {"algorithm": key.algorithm, "public": encode_base64(key.raw)}
-                for key in self.submission.values()
-            },
+            "submission": {key.id: {"algorithm": key.algorithm, "public": encode_base64(key.raw)} for key in self.submission.values()},
         }
         return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
