@@ -14,6 +14,7 @@ from chassis.sealing.opening import SealedOpener, open_sealed
 from chassis.sealing.opening_keys import generate_opening_key
 from chassis.sealing.seal import seal, sign_only
 from chassis.sealing.signed import Expectation, SignedOpener, open_signed
+from chassis.sealing.suite import wrap_info
 from chassis.sealing.trust import Trust
 from contracts.envelope import (
     MAX_ENVELOPE_BYTES,
@@ -98,7 +99,12 @@ def test_sealed_bytes_show_nothing_of_the_payload_and_its_length_only_roughly() 
 
 def test_sealing_twice_gives_nothing_to_compare() -> None:
     first, second = unpack(HOUSE.seal(SECRET)), unpack(HOUSE.seal(SECRET))
+    data_keys = {
+        HOUSE.verification.open(envelope.wraps[0].wrapped, info=wrap_info(HOUSE.verification.id, envelope.opening))
+        for envelope in (first, second)
+    }
 
+    assert len(data_keys) == 2
     assert first.opening == second.opening
     assert first.wraps != second.wraps
     assert first.body != second.body
