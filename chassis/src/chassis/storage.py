@@ -2,16 +2,35 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
+from chassis.errors import Unavailable
 from contracts.events import Event
 
+RETRY_AFTER_SECONDS: Final = 5
+ACQUIRE_SECONDS: Final = 10.0
+_TRANSIENT: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,  # a closed connection; but see is_transient
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,  # serialization failures and deadlocks
+    asyncpg.LockNotAvailableError,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether the same may succeed later without anything being changed: the server is away, busy or gave up for others' sake."""
+    wrong_argument = isinstance(error, ValueError)  # asyncpg makes it an InterfaceError too
+    return isinstance(error, (*_TRANSIENT, Unavailable)) and not wrong_argument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +77,7 @@ class Tx:
         self._pending: list[PendingEvent] = []
         self._audit: list[AuditEntry] = []
         self._ordinal = 0
+        self._leaves = False
         self._after_commit: list[Callable[[], None]] = []
 
     async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:  # noqa: ANN401 - whatever Postgres takes
@@ -101,9 +121,7 @@ class Tx:
         detail: dict[str, Any] | None = None,
     ) -> None:
         """Record the act in the same transaction: no entry, no act."""
-        self._audit.append(
-            AuditEntry(actor=self.actor, action=action, situation=situation, subject_ref=subject_ref, detail=detail or {})
-        )
+        self._audit.append(AuditEntry(actor=self.actor, action=action, situation=situation, subject_ref=subject_ref, detail=detail or {}))
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call something once the transaction has committed (never if it has not)."""
@@ -132,17 +150,23 @@ class Tx:
             self.cause, self._ordinal = before
 
     async def flush(self, outbox: Outbox | None) -> bool:
-        """Write the buffered audit entries and events; returns whether any event leaves. Called by `Database.transaction`."""
-        if self._audit:
+        """Write the buffered audit entries and events; returns whether any event has left in this transaction.
+
+        `Database.transaction` calls it before the commit; delivery also calls it earlier, to know whose events cannot leave.
+        """
+        audit, self._audit = self._audit, []
+        pending, self._pending = self._pending, []
+        if audit:
             await self.connection.executemany(
                 "insert into audit_entries (at, actor, action, situation, subject_ref, detail) values ($1, $2, $3, $4, $5, $6)",
-                [(self.now, entry.actor, entry.action, entry.situation, entry.subject_ref, entry.detail) for entry in self._audit],
+                [(self.now, entry.actor, entry.action, entry.situation, entry.subject_ref, entry.detail) for entry in audit],
             )
-        if self._pending:
+        if pending:
             if outbox is None:
                 raise RuntimeError("this process has no outbox")
-            await outbox.enqueue(self, self._pending)
-        return bool(self._pending)
+            await outbox.enqueue(self, pending)
+        self._leaves = self._leaves or bool(pending)
+        return self._leaves
 
     def committed(self) -> None:
         """Run what waited for the commit."""
@@ -151,7 +175,7 @@ class Tx:
 
 
 class Database:
-    """A pool on one service's own database. jsonb travels as Python objects."""
+    """A pool on one service's own database. jsonb travels as Python objects. A server that is away raises Unavailable."""
 
     def __init__(self, url: str, *, min_size: int = 1, max_size: int = 8) -> None:
         self._url = url
@@ -162,7 +186,7 @@ class Database:
     async def open(self) -> None:
         """Connect; raises asyncpg's or OS errors if the server is away."""
         self._pool = await asyncpg.create_pool(
-            self._url, min_size=self._sizes[0], max_size=self._sizes[1], init=_speak_json, command_timeout=60
+            self._url, min_size=self._sizes[0], max_size=self._sizes[1], init=_speak_json, command_timeout=60, timeout=10
         )
 
     async def close(self) -> None:
@@ -171,17 +195,23 @@ class Database:
             await self._pool.close()
             self._pool = None
 
+    async def connect(self) -> asyncpg.Connection:
+        """Open a connection outside the pool, for a lock that lives as long as it; the caller closes it."""
+        connection: asyncpg.Connection = await asyncpg.connect(self._url, command_timeout=60, timeout=10)
+        await _speak_json(connection)
+        return connection
+
     @property
     def pool(self) -> asyncpg.Pool:
-        """The open pool."""
+        """The open pool; raises Unavailable while there is none."""
         if self._pool is None:
-            raise RuntimeError("the database is not open")
+            raise Unavailable(RETRY_AFTER_SECONDS)
         return self._pool
 
     @asynccontextmanager
     async def transaction(self, name: str, *, actor: str = "system", cause: UUID | None = None) -> AsyncIterator[Tx]:
         """Run a named read-committed transaction: commit with its audit entries and outbox rows together, or nothing at all."""
-        async with self.pool.acquire() as connection:
+        async with self._connection() as connection:
             tx = Tx(connection, name=name, cause=cause or uuid4(), actor=actor)
             async with connection.transaction():
                 yield tx
@@ -193,10 +223,28 @@ class Database:
     @asynccontextmanager
     async def reading(self, name: str) -> AsyncIterator[Tx]:
         """Run a read-only, repeatable-read transaction: one consistent picture for a whole answer."""
-        async with self.pool.acquire() as connection:
+        async with self._connection() as connection:
             tx = Tx(connection, name=name, cause=uuid4(), actor="system")
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield tx
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection of the pool and say Unavailable for every sign that the server is away."""
+        pool = self.pool
+        try:
+            connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+        except (*_TRANSIENT, OSError):
+            raise Unavailable(RETRY_AFTER_SECONDS) from None
+        try:
+            yield connection
+        except Exception as error:
+            if is_transient(error) and not isinstance(error, Unavailable):
+                raise Unavailable(RETRY_AFTER_SECONDS) from error
+            raise
+        finally:
+            with suppress(*_TRANSIENT, OSError):
+                await pool.release(connection, timeout=ACQUIRE_SECONDS)
 
 
 Handler = Callable[[Any, Tx], Awaitable[None]]

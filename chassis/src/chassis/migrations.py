@@ -1,0 +1,90 @@
+"""Migrations of a service's database: Alembic revisions in plain SQL, forward only, one migrator at a time.
+
+Revisions live in the service's `migrations/versions`; the first begins with `run_sql(delivery_tables())`.
+"""
+
+import asyncio
+import re
+import zlib
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from alembic import command, context, op
+from alembic.config import Config
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from chassis.settings import MigrationSettings
+
+LOCK_POLL_SECONDS: Final = 0.2
+_ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_ENVIRONMENT: Final = Path(__file__).parent / "migration_environment"
+
+
+def upgrade(service: str, settings: MigrationSettings) -> None:
+    """Bring the database of a service to its newest revision; harmless when it is there already.
+
+    Other migrators wait by polling a try-lock: a blocking lock and `create index concurrently` would deadlock.
+    """
+    if _ROLE.fullmatch(settings.app_role) is None:
+        raise ValueError("the app role's name is not a plain identifier")
+    asyncio.run(_upgrade(service, settings))
+
+
+def run_sql(sql: str) -> None:
+    """Run a text of SQL statements in a revision's transaction, with `:app` replaced by the app role's name."""
+    role = context.config.attributes["app_role"]
+    bind = op.get_bind()
+    bind.exec_driver_sql("select 1")  # lets SQLAlchemy begin the transaction that the text must belong to
+    text = re.sub(r"(?<![:\w]):app\b", f'"{role}"', sql)
+    driver: Any = bind.connection.dbapi_connection
+    driver.run_async(lambda connection: connection.execute(text))
+
+
+def delivery_tables(version: int = 1) -> str:
+    """Return the SQL of the tables that every service has: delivery, parking, register copy, record of acts."""
+    return (files("chassis") / "sql" / f"delivery_v{version}.sql").read_text(encoding="utf-8")
+
+
+def versions_folder(service: str) -> Path:
+    """Return the folder of a service's revisions."""
+    spec = find_spec(service)
+    if spec is None or spec.origin is None:
+        raise LookupError(f"the package {service} is not installed")
+    return Path(spec.origin).parent / "migrations" / "versions"
+
+
+async def _upgrade(service: str, settings: MigrationSettings) -> None:
+    url = settings.migrations_database_url.get_secret_value()
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await _lock(connection.exec_driver_sql, connection.commit, zlib.crc32(f"migrations/{service}".encode()))
+            await connection.run_sync(_run_revisions, service, settings.app_role)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+async def _lock(execute: Any, commit: Any, key: int) -> None:  # noqa: ANN401 - SQLAlchemy's overloads say nothing here
+    """Take the session's advisory lock; it ends with the connection."""
+    while True:
+        result = await execute(f"select pg_try_advisory_lock({key})")
+        taken = result.scalar_one()
+        await commit()
+        if taken:
+            return
+        await asyncio.sleep(LOCK_POLL_SECONDS)
+
+
+def _run_revisions(connection: Connection, service: str, app_role: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_ENVIRONMENT))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(versions_folder(service)))
+    config.attributes.update(connection=connection, app_role=app_role, version_table=f"{service}_revisions")
+    command.upgrade(config, "head")

@@ -1,0 +1,91 @@
+"""What a service's `app` wires: `assemble` makes the parts, `run` serves, consumes, relays and does jobs until it is told to stop."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI
+
+from chassis.delivery.outbox import EventSealer
+from chassis.delivery.receiver import Receiver
+from chassis.identity import TokenVerifier
+from chassis.register import Register, Removal
+from chassis.sealing.keys import KeyFolder
+from chassis.sealing.signed import Opener
+from chassis.sealing.trust import Trust
+from chassis.settings import ServiceSettings
+from chassis.storage import Database, Handler
+from contracts.events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something to be done again and again in every process of the service; it must be harmless to do it twice at once."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The parts of one service process."""
+
+    name: str
+    settings: ServiceSettings
+    database: Database
+    keys: KeyFolder
+    """This service's private key files, as far as they are needed for signing; opening keys come with an `Opener`."""
+    trust: Trust
+    register: Register
+    identity: TokenVerifier
+    events: EventSealer
+    receiver: Receiver
+    health: dict[str, str] = field(default_factory=dict)
+    """What readiness depends on: name of the check → "ok" or why not."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every check is ok."""
+        return all(state == "ok" for state in self.health.values())
+
+
+def assemble(name: str, settings: ServiceSettings) -> Service:
+    """Make the parts of a service; nothing is connected yet. Raises UnusableKeyError or OSError without a sound trust file."""
+    database = Database(settings.database_url.get_secret_value())
+    keys = KeyFolder(settings.keys_dir)
+    trust = Trust.load(settings.trust_file)
+    register = Register(database)
+    events = EventSealer(name, keys=keys, register=register)
+    database.outbox = events
+    return Service(
+        name=name,
+        settings=settings,
+        database=database,
+        keys=keys,
+        trust=trust,
+        register=register,
+        identity=TokenVerifier(settings.issuer, settings.audience),
+        events=events,
+        receiver=Receiver(name, database=database, register=register, trust=trust),
+        health={"process": "starting", "database": "not connected yet", "kafka": "not connected yet", "consumer": "not started yet"},
+    )
+
+
+def run(
+    service: Service,
+    *,
+    app: FastAPI,
+    handlers: Mapping[type[Event], Handler],
+    jobs: Sequence[Job] = (),
+    opener: Opener | None = None,
+    on_situation_removed: Removal | None = None,
+) -> None:
+    """Run the process until SIGTERM or SIGINT, then drain. Exits with status 1 if one of its parts ends by itself.
+
+    `opener` opens the sealed topics that the service reads (`chassis.sealing.opening.SealedOpener`); one that reads none has none.
+    """
+    from chassis.process import run_process
+
+    service.register.on_removed = on_situation_removed
+    service.receiver.configure(handlers, opener)
+    run_process(service, app, jobs)
