@@ -1,0 +1,83 @@
+"""A service's FastAPI app: its own routers within the edge that all services share."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse
+
+from chassis.http import health, operations
+from chassis.http.access import action_of, is_open, open_to_all
+from chassis.http.bodies import MAX_BODY_BYTES
+from chassis.http.guard import Guard, Limits
+from chassis.http.openapi import describe, routes_of
+from chassis.http.problems import install
+from chassis.service import Service
+from contracts.permissions import rows_for
+
+MAX_IN_FLIGHT: Final = 256
+
+
+def create_app(
+    service: Service,
+    *,
+    title: str,
+    routers: Sequence[APIRouter],
+    body_limit: int = MAX_BODY_BYTES,
+    max_in_flight: int = MAX_IN_FLIGHT,
+) -> FastAPI:
+    """Return the app; raises RuntimeError if a route names no action of the permission table and is not open to all.
+
+    A route finds the service's parts in `request.app.state.service`.
+    """
+    app = FastAPI(
+        title=title,
+        version=version(f"mrm-{service.name}"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(service),
+    )
+    app.state.service = service
+    install(app)
+    app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, in_flight=max_in_flight))
+    for router in (*routers, health.router, operations.router(service), _self_description(app)):
+        app.include_router(router)
+    check_actions(app, service.name)
+    return app
+
+
+def check_actions(app: FastAPI, service: str) -> None:
+    """Raise RuntimeError for a route without an action that has rows in the permission table."""
+    for context, route in routes_of(app):
+        action = action_of(route.dependant)
+        if is_open(route.dependant) == (action is not None):
+            raise RuntimeError(f"{context.path} names no action, or is open to all and names one")
+        if action is not None and not rows_for(service, action):
+            raise RuntimeError(f"nobody may do {action} at {service}: the permission table has no row for it")
+
+
+def _self_description(app: FastAPI) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    made: dict[str, Any] = {}
+
+    @router.get("/openapi.json", dependencies=[open_to_all()])
+    async def openapi() -> JSONResponse:
+        """Answer with the service's own description."""
+        if not made:
+            made.update(describe(app))
+        return JSONResponse(made)
+
+    return router
+
+
+def _lifespan(service: Service) -> Any:  # noqa: ANN401 - what Starlette's lifespan is
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await service.identity.close()
+
+    return lifespan

@@ -1,0 +1,59 @@
+"""May this person do that: the permission table of the contracts applied to a principal, and nothing about where the question came from."""
+
+from chassis.errors import Forbidden, NotFound
+from chassis.identity import EVERYWHERE, Principal
+from contracts.permissions import rows_for
+
+
+class Caller:
+    """A principal at one action of one service. A route asks `require`, `require_everywhere` or `situations` before it answers."""
+
+    __slots__ = ("_rows", "action", "checked", "principal")
+
+    def __init__(self, principal: Principal, *, service: str, action: str) -> None:
+        self.principal = principal
+        self.action = action
+        self.checked = False
+        """Whether the table has been asked; an answer without it never leaves."""
+        self._rows = rows_for(service, action)
+
+    @property
+    def subject(self) -> str:
+        """The issuer's name for the person."""
+        return self.principal.subject
+
+    def roles_in(self, situation: str) -> frozenset[str]:
+        """Return the caller's roles in a situation."""
+        return self.principal.roles_in(situation)
+
+    def may(self, situation: str, *, relation: str = "any", state: str = "any") -> bool:
+        """Tell whether a row covers one of the caller's roles in this relation to an object in this state."""
+        self.checked = True
+        return self._covered(self.roles_in(situation), relation, state)
+
+    def require(self, situation: str, *, relation: str = "any", state: str = "any") -> None:
+        """Raise NotFound for a stranger to the situation, Forbidden for a member whose roles no row covers."""
+        if self.may(situation, relation=relation, state=state):
+            return
+        raise Forbidden if self.roles_in(situation) else NotFound
+
+    def require_everywhere(self) -> None:
+        """Raise unless a role held in the whole installation covers the action; strangers to every situation get NotFound."""
+        self.checked = True
+        if not self._covered(frozenset(role for place, role in self.principal.grants if place == EVERYWHERE), "any", "any"):
+            raise Forbidden if self.principal.grants else NotFound
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether a role held in the whole installation covers the action, whatever the object."""
+        self.checked = True
+        return any(place == EVERYWHERE and any(row.role == role for row in self._rows) for place, role in self.principal.grants)
+
+    def situations(self) -> frozenset[str]:
+        """Return the situations in which one of the caller's roles has a row for the action; the rest is for `require`."""
+        self.checked = True
+        roles = {row.role for row in self._rows}
+        return frozenset(place for place, role in self.principal.grants if place != EVERYWHERE and role in roles)
+
+    def _covered(self, roles: frozenset[str], relation: str, state: str) -> bool:
+        return any(row.covers(role=role, relation=relation, state=state) for row in self._rows for role in roles)

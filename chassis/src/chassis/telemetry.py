@@ -1,0 +1,210 @@
+"""What leaves a process for its operators: one line of JSON per event on standard error, spans and metrics, all by allow-list.
+
+Nothing else gets out: no message of another library, no exception text, no local variable. See `chassis.tracing` for spans and metrics.
+"""
+
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any, Final, TextIO
+from uuid import UUID
+
+import structlog
+
+ALLOWED_KEYS: Final = frozenset(
+    {
+        "action",
+        "attempt",
+        "check",
+        "code",
+        "count",
+        "error",
+        "event_id",
+        "event_type",
+        "frames",
+        "host",
+        "key_id",
+        "kind",
+        "logger",
+        "method",
+        "name",
+        "partition",
+        "port",
+        "reader",
+        "reason",
+        "route",
+        "seconds",
+        "service",
+        "situation",
+        "status",
+        "topic",
+        "version",
+        "where",
+        "writer",
+    }
+)
+"""The only keys that a log line, span or metric may carry."""
+MAX_FRAMES: Final = 20
+_EVENT: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_WORD: Final = re.compile(r"[\w.:/@+<>{}()-]{1,160}")
+_LIBRARY_EVENTS: Final[dict[tuple[str, str], str]] = {
+    ("uvicorn.error", "Started server process [%d]"): "server_started",
+    ("uvicorn.error", "Waiting for application startup."): "server_starting",
+    ("uvicorn.error", "Application startup complete."): "server_ready",
+    ("uvicorn.error", "Uvicorn running on %s://%s:%d (Press CTRL+C to quit)"): "server_listening",
+    ("uvicorn.error", "Shutting down"): "server_stopping",
+    ("uvicorn.error", "Waiting for connections to close. (CTRL+C to force quit)"): "server_draining",
+    ("uvicorn.error", "Waiting for background tasks to complete. (CTRL+C to force quit)"): "server_draining",
+    ("uvicorn.error", "Finished server process [%d]"): "server_stopped",
+    ("uvicorn.error", "Exception in ASGI application\n"): "server_exception",
+    ("uvicorn.error", "Invalid HTTP request received."): "server_bad_request",
+    ("asyncio", "Task exception was never retrieved"): "task_failed",
+}
+"""Messages of libraries, by logger and template, that are named; every other is `library_message` with its place in the code."""
+
+
+class Log:
+    """Writes events: a fixed name and allow-listed keys; every other key is dropped."""
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        """Write an event that only a developer wants."""
+        _write("debug", event, fields)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        """Write an event of normal operation."""
+        _write("info", event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """Write an event that an operator should look at."""
+        _write("warning", event, fields)
+
+    def error(self, event: str, /, **fields: object) -> None:
+        """Write an event that an operator must look at."""
+        _write("error", event, fields)
+
+    def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
+        """Write an error by its type and the places it passed, never its text."""
+        _write("error", event, {**fields, **describe(error)})
+
+
+def get_logger() -> Log:
+    """Return the log of this process."""
+    return _LOG
+
+
+def configure(service: str, *, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send this process's log and that of every library through the allow-list; call once at start-up."""
+    target = stream or sys.stderr
+    structlog.configure(
+        processors=[
+            _stamp,
+            structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_level_number(level)),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.clear_contextvars()
+    _SERVICE[:] = [service]
+    root = logging.getLogger()
+    root.handlers[:] = [_LibraryHandler()]
+    root.setLevel(max(_level_number(level), logging.INFO))
+    for name in list(logging.Logger.manager.loggerDict):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        if name.startswith(("uvicorn.access", "httpx", "httpcore")):
+            logger.setLevel(logging.WARNING)
+    logging.raiseExceptions = False
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _last_words
+    threading.excepthook = lambda args: _LOG.failure("thread_failed", args.exc_value or args.exc_type())
+    sys.unraisablehook = lambda args: _LOG.failure("unraisable", args.exc_value or RuntimeError())
+
+
+def describe(error: BaseException) -> dict[str, object]:
+    """Return the type of an error and of those behind it, and the places it passed: file, line and function only."""
+    kinds: list[str] = []
+    frames: list[str] = []
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen and len(kinds) < MAX_FRAMES:
+        seen.add(id(link))
+        kinds.append(_kind_of(link))
+        frames += _frames(link.__traceback__)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return {"error": "<".join(kinds)[:160], "frames": frames[-MAX_FRAMES:]}
+
+
+def allowed(fields: Mapping[str, object]) -> dict[str, Any]:
+    """Keep what the allow-list knows, in a form that cannot hold a sentence."""
+    return {key: kept for key, value in fields.items() if key in ALLOWED_KEYS and (kept := _plain(value)) is not None}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, str):
+        return value if _WORD.fullmatch(value) else None
+    if isinstance(value, list | tuple):
+        return [kept for item in value if (kept := _plain(item)) is not None]
+    return None
+
+
+def _write(level: str, event: str, fields: Mapping[str, object]) -> None:
+    name = event if _EVENT.fullmatch(event) else "unnamed_event"
+    getattr(structlog.get_logger(), level)(name, **allowed(fields))
+
+
+def _stamp(_: object, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    line["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line["level"] = level
+    line["service"] = _SERVICE[0]
+    return line
+
+
+def _level_number(level: str) -> int:
+    return logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+
+
+def _kind_of(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    return [
+        f"{'/'.join(PurePath(frame.f_code.co_filename).parts[-2:])}:{line}:{frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(trace)
+    ]
+
+
+class _LibraryHandler(logging.Handler):
+    """Takes what libraries log and keeps who, where and how grave; their words and arguments stay behind."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        template = record.msg if isinstance(record.msg, str) else ""
+        event = _LIBRARY_EVENTS.get((record.name, template.split("\n")[0] if record.name == "asyncio" else template), "library_message")
+        where = f"{'/'.join(PurePath(record.pathname).parts[-2:])}:{record.lineno}"
+        fields: dict[str, object] = {"logger": record.name, "where": where}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields |= describe(record.exc_info[1])
+        level = "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
+        _write(level, event, fields)
+
+
+def _last_words(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    _LOG.failure("process_failed", error)
+
+
+_SERVICE: Final[list[str]] = ["unconfigured"]
+_LOG: Final = Log()
