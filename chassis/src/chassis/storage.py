@@ -72,6 +72,8 @@ class Tx:
         self.cause = cause
         """The event or request that made this transaction; ids of consequences are UUIDv5 of it."""
         self.actor = actor
+        self.received: bytes | None = None
+        """The message that is being handled, as it came: still sealed; None outside a handler."""
         self.now = datetime.now(UTC)
         """The one instant of this transaction (UTC)."""
         self._pending: list[PendingEvent] = []
@@ -140,14 +142,14 @@ class Tx:
             raise
 
     @asynccontextmanager
-    async def caused_by(self, cause: UUID) -> AsyncIterator[None]:
-        """Run a part of a batch on behalf of one event: derived ids start from it."""
-        before = self.cause, self._ordinal
-        self.cause, self._ordinal = cause, 0
+    async def caused_by(self, cause: UUID, *, received: bytes | None = None) -> AsyncIterator[None]:
+        """Run a part of a batch on behalf of one event, given with its message as it came: derived ids start from it."""
+        before = self.cause, self._ordinal, self.received
+        self.cause, self._ordinal, self.received = cause, 0, received
         try:
             yield
         finally:
-            self.cause, self._ordinal = before
+            self.cause, self._ordinal, self.received = before
 
     async def flush(self, outbox: Outbox | None) -> bool:
         """Write the buffered audit entries and events; returns whether any event has left in this transaction.
