@@ -1,9 +1,12 @@
 """SQL of the writing side: the outbox, its numbers, and what readers confirm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from chassis.storage import Tx
 
@@ -69,6 +72,148 @@ async def add_rows(tx: Tx, rows: Sequence[OutboxRow]) -> None:
         tx.now,
         [",".join(row.awaiting) for row in rows],
     )
+
+
+async def confirm(tx: Tx, reader: str, event_ids: Collection[UUID]) -> None:
+    """Note that a reader has committed events; an event is done when nobody is awaited. Another reader's events are left alone."""
+    await tx.execute(
+        """
+        with confirmed as (
+            select id from outbox where event_id = any($1::uuid[]) and $2 = any(awaiting) order by id for update
+        )
+        update outbox set
+            awaiting = array_remove(awaiting, $2),
+            done_at = case when array_remove(awaiting, $2) = '{}' then $3 end,
+            sent_at = coalesce(sent_at, $3)
+        from confirmed where outbox.id = confirmed.id
+        """,
+        list(event_ids),
+        reader,
+        tx.now,
+    )
+
+
+async def list_unsent(connection: Connection, *, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
+    """Return the oldest rows that the broker has not acknowledged, at least one; by state, not by id: lower ids may commit later."""
+    return await _list_sendable(connection, "sent_at is null", [], limit=limit, limit_bytes=limit_bytes)
+
+
+async def list_unconfirmed(connection: Connection, *, now: datetime, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
+    """Return the oldest acknowledged rows that ought to be confirmed by now, at least one."""
+    return await _list_sendable(connection, "resend_at <= $3", [now], limit=limit, limit_bytes=limit_bytes)
+
+
+async def list_newest(connection: Connection, topics: Sequence[str]) -> list[asyncpg.Record]:
+    """Return the newest event of every subject of compacted topics, done or not."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        select distinct on (topic, situation, subject) id, event_id, event_type, topic, subject, value, attempts from outbox
+        where topic = any($1::text[]) order by topic, situation, subject, sequence desc
+        """,
+        list(topics),
+    )
+    return rows
+
+
+async def mark_sent(connection: Connection, row_ids: Sequence[int], *, now: datetime, resend_after: timedelta, most: timedelta) -> None:
+    """Note the broker's acknowledgement; where nobody confirms that is the end, otherwise it is sent again after a growing while."""
+    await connection.execute(
+        """
+        with acknowledged as (select id from outbox where id = any($1::bigint[]) order by id for update)
+        update outbox set
+            sent_at = $2,
+            attempts = attempts + 1,
+            resend_at = $2 + least($3 * power(2, least(attempts, 20)), $4),
+            done_at = case when awaiting = '{}' then coalesce(done_at, $2) end
+        from acknowledged where outbox.id = acknowledged.id
+        """,
+        list(row_ids),
+        now,
+        resend_after,
+        most,
+    )
+
+
+async def forget_sending(connection: Connection) -> None:
+    """Let everything that is not confirmed leave anew, as if it had never been sent."""
+    await connection.execute(
+        "update outbox set sent_at = null, attempts = 0, resend_at = null where done_at is null and sent_at is not null"
+    )
+
+
+async def list_confirmations_due(connection: Connection, *, limit: int) -> list[asyncpg.Record]:
+    """Return the oldest confirmations that are due: writer and event."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        "select writer, event_id from confirmations_due order by due_at, writer, event_id limit $1", limit
+    )
+    return rows
+
+
+async def delete_confirmations_due(connection: Connection, writer: str, event_ids: Sequence[UUID]) -> None:
+    """Delete confirmations that the broker has acknowledged."""
+    await connection.execute("delete from confirmations_due where writer = $1 and event_id = any($2::uuid[])", writer, list(event_ids))
+
+
+async def delete_done(connection: Connection, *, before: datetime, keep_newest_of: Sequence[str], limit: int) -> int:
+    """Delete rows that were done before an instant, but never the newest of a subject of these topics; returns how many."""
+    deleted = await connection.fetchval(
+        """
+        with old as (
+            select id from outbox as row where done_at < $1 and not (
+                topic = any($2::text[]) and not exists (
+                    select from outbox as newer
+                    where (newer.topic, newer.situation, newer.subject) = (row.topic, row.situation, row.subject)
+                        and newer.sequence > row.sequence
+                )
+            )
+            limit $3
+        ), deleted as (delete from outbox using old where outbox.id = old.id returning 1)
+        select count(*) from deleted
+        """,
+        before,
+        list(keep_newest_of),
+        limit,
+    )
+    return int(deleted)
+
+
+async def find_cluster(connection: Connection) -> str | None:
+    """Return the id of the Kafka cluster that was last sent to, None before the first."""
+    cluster: str | None = await connection.fetchval("select cluster_id from relay_state")
+    return cluster
+
+
+async def save_cluster(connection: Connection, cluster_id: str) -> None:
+    """Remember the Kafka cluster."""
+    await connection.execute(
+        "insert into relay_state (cluster_id) values ($1) on conflict (singleton) do update set cluster_id = excluded.cluster_id",
+        cluster_id,
+    )
+
+
+async def try_relay_lock(connection: Connection, key: int) -> bool:
+    """Take the lock of the one active relay if it is free; it ends with the connection."""
+    taken: bool = await connection.fetchval("select pg_try_advisory_lock($1)", key)
+    return taken
+
+
+async def _list_sendable(
+    connection: Connection, condition: str, args: Sequence[Any], *, limit: int, limit_bytes: int
+) -> list[asyncpg.Record]:
+    rows: list[asyncpg.Record] = await connection.fetch(
+        f"""
+        select id, event_id, event_type, topic, subject, value, attempts
+        from (
+            select *, sum(octet_length(value)) over (order by id) - octet_length(value) as bytes_before
+            from (select * from outbox where done_at is null and {condition} order by id limit $1) as oldest
+        ) as measured
+        where bytes_before < $2 order by id
+        """,  # noqa: S608 - the condition is one of the two above
+        limit,
+        limit_bytes,
+        *args,
+    )
+    return rows
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
