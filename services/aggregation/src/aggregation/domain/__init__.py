@@ -1,0 +1,1 @@
+"""What is counted and how: pure rules C1-C14, no database and no wire format."""

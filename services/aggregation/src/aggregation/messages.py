@@ -1,0 +1,174 @@
+"""Coded facts as the ledger keeps them (the event's JSON without its situation), and the domain's reading of them."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+
+from aggregation.domain.incident import (
+    Coded,
+    Decision,
+    Entry,
+    Group,
+    Incident,
+    Membership,
+    Perpetrator,
+    Posting,
+    Record,
+    Victim,
+    Violation,
+)
+from aggregation.domain.sexes import Sexes
+from contracts.events import (
+    ChildrenLinked,
+    ChildrenUnlinked,
+    Event,
+    IncidentCoded,
+    ViolationDecided,
+    ViolationLinked,
+    ViolationUnlinked,
+)
+from contracts.vocabulary import Attribution, Sex, Status, ViolationType
+
+Fact = dict[str, Any]
+CODED_FACTS: Final[tuple[type[Event], ...]] = (
+    IncidentCoded,
+    ViolationDecided,
+    ViolationLinked,
+    ViolationUnlinked,
+    ChildrenLinked,
+    ChildrenUnlinked,
+)
+"""The events that take a position in the ledger."""
+_SEX_COLUMNS = ("boys", "girls", "unknown")
+
+
+def fact_of(event: Event) -> Fact:
+    """Return what the ledger keeps of an event."""
+    fact: Fact = event.model_dump(mode="json", exclude_none=True, exclude={"situation"})
+    return fact
+
+
+def subject_of(event: IncidentCoded | ViolationDecided | ViolationLinked | ViolationUnlinked | ChildrenLinked | ChildrenUnlinked) -> str:
+    """Return what a fact is about: its incident, or the link between children."""
+    match event:
+        case IncidentCoded() | ViolationDecided():
+            return str(event.incident)
+        case ViolationLinked() | ViolationUnlinked():
+            return event.violation.partition("/")[0]
+        case ChildrenLinked() | ChildrenUnlinked():
+            return str(event.link)
+
+
+def coded_from(fact: Mapping[str, Any], *, region: str | None) -> Coded:
+    """Read the coded facts of an incident."""
+    occurred_from = date.fromisoformat(fact["occurred_from"])
+    last = fact.get("occurred_to")
+    ended_on = None if fact.get("ongoing") else date.fromisoformat(last) if last else occurred_from
+    return Coded(
+        occurred_from=occurred_from,
+        ended_on=ended_on,
+        region=region,
+        violations=tuple(_violation(entry) for entry in fact["violations"]),
+        victims=tuple(
+            Victim(child=entry["child"], sex=Sex(entry["sex"]), age=entry.get("age"), violations=frozenset(entry["violations"]))
+            for entry in fact.get("victims", ())
+        ),
+        groups=tuple(
+            Group(key=entry["key"], size=_sexes(entry), violations=frozenset(entry["violations"])) for entry in fact.get("groups", ())
+        ),
+        perpetrators=tuple(
+            Perpetrator(entry=_entry(entry), violations=frozenset(entry["violations"])) for entry in fact.get("perpetrators", ())
+        ),
+    )
+
+
+def decision_from(fact: Mapping[str, Any]) -> Decision:
+    """Read a decision; an empty attribution list is one, an absent list is none."""
+    decided_on, attribution = fact.get("decided_on"), fact.get("attribution")
+    return Decision(
+        outcome=Status(fact["outcome"]),
+        decided_on=date.fromisoformat(decided_on) if decided_on else None,
+        attribution=None if attribution is None else tuple(_entry(entry) for entry in attribution),
+    )
+
+
+def incident_from(
+    incident: str, *, coded: Mapping[str, Any] | None, region: str | None, decisions: Mapping[str, Any], suppressed: frozenset[str]
+) -> Incident:
+    """Read what the store keeps of an incident."""
+    return Incident(
+        id=incident,
+        coded=None if coded is None else coded_from(coded, region=region),
+        decisions={key: decision_from(decision) for key, decision in decisions.items()},
+        suppressed=suppressed,
+    )
+
+
+def posting_row(posting: Posting, sign: int) -> Fact:
+    """Write a posting as the store takes it."""
+    return {
+        **_dimensions(posting, sign),
+        "amount": posting.amount,
+        **dict(zip(_SEX_COLUMNS, posting.tally, strict=True)),
+        **{f"beyond_{name}": number for name, number in zip(_SEX_COLUMNS, posting.beyond, strict=True)},
+        "lines": list(posting.lines),
+        "region": posting.region,
+        "details": {name: list(codes) for name, codes in posting.details},
+    }
+
+
+def membership_row(membership: Membership, sign: int) -> Fact:
+    """Write a membership as the store takes it."""
+    return {
+        **_dimensions(membership, sign),
+        "kind": membership.kind.value,
+        "member": membership.member,
+        "sex": membership.sex,
+        "age": membership.age,
+        **dict(zip(_SEX_COLUMNS, membership.size, strict=True)),
+    }
+
+
+def record_row(record: Record, sign: int) -> Fact:
+    """Write a victim record as the store takes it."""
+    return {"sign": sign, "child": record.child, "sex": record.sex.value, "age": record.age}
+
+
+def incident_and_key(ref: str) -> tuple[str, str]:
+    """Split a reference `incident/key`; the incident in the one form its id is kept in."""
+    incident, _, key = ref.partition("/")
+    try:
+        return str(UUID(incident)), key
+    except ValueError:
+        return incident, key
+
+
+def _dimensions(row: Posting | Membership, sign: int) -> Fact:
+    return {
+        "sign": sign,
+        "violation": row.violation,
+        "type": row.type.value,
+        "standing": row.standing.value,
+        "decided_on": row.decided_on.isoformat() if row.decided_on else None,
+        "occurred_from": row.occurred_from.isoformat(),
+        "ended_on": row.ended_on.isoformat() if row.ended_on else None,
+        "late_by_quarter": row.late_by_quarter,
+    }
+
+
+def _violation(entry: Mapping[str, Any]) -> Violation:
+    return Violation(
+        key=entry["key"],
+        type=ViolationType(entry["type"]),
+        tally=_sexes(entry) if any(name in entry for name in _SEX_COLUMNS) else None,
+        details=tuple((name, tuple(sorted(set(codes)))) for name, codes in sorted(entry.get("details", {}).items()) if codes),
+    )
+
+
+def _sexes(entry: Mapping[str, Any]) -> Sexes:
+    return Sexes(*(entry.get(name, 0) for name in _SEX_COLUMNS))
+
+
+def _entry(entry: Mapping[str, Any]) -> Entry:
+    return Entry(Attribution(entry["attribution"]), entry.get("party"))

@@ -1,0 +1,88 @@
+"""The counting part of aggregation on a real database: coded events in, answers out, without transport and edge."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from aggregation import answers
+from aggregation.domain.questions import question_for
+from aggregation.domain.tables import TABLES
+from aggregation.handlers import Handlers
+from aggregation.store import ledger
+from chassis.migrations import upgrade
+from chassis.register import Register
+from chassis.settings import MigrationSettings
+from chassis.storage import Database
+from contracts.events import Event
+from contracts.situation import Situation
+from support.exchange_events import Coder, coder_for, in_situation
+
+
+@dataclass
+class House:
+    """Handlers and tables on one database. Every loaded file gets a situation of its own."""
+
+    database: Database
+    register: Register
+    handlers: Handlers
+    loaded: int = 0
+    positions: dict[str, list[int]] = field(default_factory=dict)
+
+    async def add_situation(self, draft: dict[str, Any]) -> str:
+        document = Situation.model_validate({**draft, "recipients": {}, "version": 1}, strict=False)
+        async with self.database.transaction("register") as tx:
+            await self.register.save(tx, document)
+        return document.code
+
+    async def new_situation(self, draft: dict[str, Any]) -> Coder:
+        code = f"X{uuid4().hex[:10]}"
+        await self.add_situation({**draft, "code": code})
+        return coder_for(code)
+
+    async def apply(self, events: Iterable[Event]) -> None:
+        """Apply events in one transaction, a savepoint each, as the consumer does."""
+        by_event = self.handlers.by_event()
+        async with self.database.transaction("apply") as tx:
+            for event in events:
+                async with tx.caused_by(uuid4()), tx.savepoint():
+                    await by_event[type(event)](event, tx)
+
+    async def load(self, document: dict[str, Any]) -> tuple[Coder, list[int]]:
+        """Put a file through; returns its coder and the position after each step."""
+        coder = await self.new_situation(in_situation(document, "unused"))
+        reached = []
+        for step in document["steps"]:
+            await self.apply(coder.step(step))
+            reached.append((await self.now(coder.names.situation)).position)
+        return coder, reached
+
+    async def now(self, situation: str) -> ledger.Moment:
+        async with self.database.reading("now") as tx:
+            return await ledger.get_now(tx, situation)
+
+    async def ask(
+        self, situation: str, table: str, start: str, end: str, *, params: dict[str, str] | None = None, position: int | None = None
+    ) -> Any:
+        """Ask one table, now or as of a position."""
+        question = question_for(TABLES[table], {"from": start, "to": end, **(params or {})})
+        async with self.database.reading("ask") as tx:
+            moment = await ledger.get_now(tx, situation)
+            if position is not None:
+                moment = ledger.Moment(situation=situation, position=position, instant=None, side=moment.side)
+            return await answers.answer(tx, TABLES[table], question, moment)
+
+
+async def open_house(service_database: Any) -> House:
+    """Migrate an empty database and open the counting part on it."""
+    settings = MigrationSettings(migrations_database_url=SecretStr(service_database.owner_url), app_role="aggregation_app")
+    await asyncio.to_thread(upgrade, "aggregation", settings)
+    database = Database(service_database.app_url)
+    await database.open()
+    register = Register(database)
+    handlers = Handlers(register)
+    register.on_removed = handlers.situation_removed
+    return House(database=database, register=register, handlers=handlers)
