@@ -55,5 +55,15 @@ class Caller:
         roles = {row.role for row in self._rows}
         return frozenset(place for place, role in self.principal.grants if place != EVERYWHERE and role in roles)
 
+    def require_somewhere(self) -> frozenset[str]:
+        """Return `situations()`; raises Forbidden for a member of some situation whose roles have no row anywhere.
+
+        For routes that are not about one situation: strangers get an empty answer, not a refusal.
+        """
+        found = self.situations()
+        if not found and self.principal.grants:
+            raise Forbidden
+        return found
+
     def _covered(self, roles: frozenset[str], relation: str, state: str) -> bool:
         return any(row.covers(role=role, relation=relation, state=state) for row in self._rows for role in roles)

@@ -44,7 +44,7 @@ def create_app(
     app.state.service = service
     install(app)
     app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, in_flight=max_in_flight))
-    for router in (*routers, health.router, operations.router(service), _self_description(app)):
+    for router in (*routers, health.router, operations.router, _self_description(app)):
         app.include_router(router)
     check_actions(app, service.name)
     return app

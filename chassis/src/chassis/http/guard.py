@@ -28,6 +28,8 @@ SECURITY_HEADERS: Final[Mapping[bytes, bytes]] = {
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
+MAX_DRAINED_BYTES: Final = 8 * 1024 * 1024
+DRAIN_SECONDS: Final = 2.0
 _FIRST_ERROR: Final = 400
 
 
@@ -82,6 +84,7 @@ class _Exchange:
         if any(not value.isdigit() or len(value) > 18 or int(value) > self.limits.body_bytes for value in stated):
             raise TooLarge
         if not any(int(value) for value in stated) and all(name != b"transfer-encoding" for name, _ in headers):
+            self.complete = True
             self._enter()
 
     async def receive(self) -> Message:
@@ -108,8 +111,11 @@ class _Exchange:
         """Pass an answer on with the security headers; one that no permission stands behind is held back."""
         if message["type"] == "http.response.start":
             self._check_asked(message["status"])
+            whole = await self._drain()
             self.status = message["status"]
             headers = list(message.get("headers", ()))
+            if not whole:
+                headers.append((b"connection", b"close"))
             present = {name.lower() for name, _ in headers}
             headers += [(name, value) for name, value in SECURITY_HEADERS.items() if name not in present]
             message = {**message, "headers": headers}
@@ -125,6 +131,20 @@ class _Exchange:
         if not self.entered:
             self.in_flight.enter()
             self.entered = True
+
+    async def _drain(self) -> bool:
+        """Swallow what is left of a body that nobody wants, so that the client gets to read the answer; says whether all came."""
+        if not self.received and any(name == b"expect" for name, _ in self.scope["headers"]):
+            return self.complete  # the client waits for our word before it sends anything
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while not self.complete and self.received <= MAX_DRAINED_BYTES:
+                    message = await self.receive_raw()
+                    self.received += len(message.get("body", b""))
+                    self.complete = not message.get("more_body", False)
+        except TimeoutError:
+            return False
+        return self.complete
 
     def _check_asked(self, status: int) -> None:
         caller = self.scope["state"].get(CALLER_KEY)

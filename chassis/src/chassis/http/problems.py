@@ -1,7 +1,7 @@
 """Refusals as problem+json (RFC 9457): stable codes, fixed sentences, never a submitted value, never a trace."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from chassis.errors import BadRequest, Invalid, NotFound, Problem, Unavailable
 from chassis.telemetry import get_logger
@@ -142,7 +143,9 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
-        return Invalid(_parameter_errors(error.errors()))
+        return _parameter_problem(error)
+    if isinstance(error, ClientDisconnect):
+        return TooSlow()
     if isinstance(error, HTTPException):
         return _framework_problem(error)
     if is_outage(error):
@@ -154,8 +157,8 @@ def problem_of(error: Exception) -> Problem:
 
 def is_outage(error: BaseException) -> bool:
     """Tell whether the database, the broker or the network failed us, as opposed to our own code."""
-    if isinstance(error, asyncpg.DataError):
-        return False
+    if isinstance(error, ValueError):
+        return False  # asyncpg's complaint about an argument of ours is an InterfaceError too
     return isinstance(
         error,
         asyncpg.PostgresConnectionError
@@ -203,14 +206,17 @@ _DESCRIPTIONS: Final[Mapping[int, str]] = {
 }
 
 
-def _parameter_errors(errors: Sequence[Mapping[str, Any]]) -> list[FieldError]:
+def _parameter_problem(error: RequestValidationError) -> Problem:
+    """Name the parameters that do not fit; an address that cannot be anything's is one that nothing has."""
     found: list[FieldError] = []
-    for error in errors:
-        location = [str(part) for part in error["loc"] if part not in ("query", "path", "body", "header")]
-        kind = "missing" if error["type"] == "missing" else "wrong_form"
+    for item in error.errors():
+        where, *location = item["loc"]
+        if where == "path":
+            return NotFound()
+        kind = "missing" if item["type"] == "missing" else "wrong_form"
         message = "This parameter is required; add it." if kind == "missing" else "This parameter does not have the form it needs."
-        found.append(FieldError(".".join(location) or "(document)", kind, message))
-    return found
+        found.append(FieldError(".".join(str(part) for part in location) or "(document)", kind, message))
+    return Invalid(found)
 
 
 def _framework_problem(error: HTTPException) -> Problem:

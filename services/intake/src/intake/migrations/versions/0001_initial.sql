@@ -1,0 +1,31 @@
+-- What intake keeps of a report: whose it is and what it said only as keyed marks, and how far it has come.
+create table incidents (
+    situation     text not null,
+    incident      uuid not null,
+    submitter     bytea not null,          -- keyed mark of the monitor
+    status        text not null default 'received',
+    needs         text[] not null default '{}',
+    revision      integer not null,        -- the latest
+    received_at   timestamptz not null,    -- of the first report
+    progressed_at timestamptz,             -- when verification said the status; null while it has said nothing
+    primary key (situation, incident),
+    constraint incidents_status_known check (status in ('received', 'under_review', 'needs_information', 'closed')),
+    constraint incidents_revision_counts check (revision >= 1),
+    constraint incidents_submitter_mark check (length(submitter) = 32)
+);
+create index incidents_own on incidents (situation, submitter, received_at desc, incident);
+
+create table revisions (
+    situation     text not null,
+    incident      uuid not null,
+    revision      integer not null,
+    content       bytea not null,          -- keyed mark of the canonical content
+    received_at   timestamptz not null,
+    primary key (situation, incident, revision),
+    foreign key (situation, incident) references incidents (situation, incident),
+    constraint revisions_revision_counts check (revision >= 1),
+    constraint revisions_content_mark check (length(content) = 32)
+);
+
+grant select, insert, delete on incidents, revisions to :app;
+grant update (status, needs, revision, progressed_at) on incidents to :app;
