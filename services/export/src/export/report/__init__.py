@@ -1,0 +1,1 @@
+"""What a submission says: a module per product for its narrative, and one per form of the figures (PDF, workbook)."""
