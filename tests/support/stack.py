@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from local_stack.artifacts import cache_folder
+from local_stack.identity import IdentityServer
 from local_stack.kafka import KafkaServer
 from local_stack.ports import free_ports
 from local_stack.postgres import PostgresServer, ServiceDatabase
@@ -59,6 +60,22 @@ def kafka_server(server_folder: Path) -> Iterator[KafkaServer]:
         cache=cache_folder(server_folder / "cache"),
         port=port,
         controller_port=controller_port,
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def identity_server(server_folder: Path) -> Iterator[IdentityServer]:
+    """A real identity provider with the local people; `identity_server.access_token("monitor")` logs one in."""
+    (port,) = free_ports(1)
+    server = IdentityServer(
+        server_folder / "identity",
+        secrets=server_folder / "secrets",
+        log=server_folder / "logs" / "identity.log",
+        cache=cache_folder(server_folder / "cache"),
+        port=port,
     )
     server.start()
     yield server

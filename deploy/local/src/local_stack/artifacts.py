@@ -99,8 +99,6 @@ def kafka_jars(cache: Path) -> Path:
     artifacts = read_lock(KAFKA_LOCK)
     digest = hashlib.sha256("".join(sorted(a.sha256 for a in artifacts)).encode()).hexdigest()[:12]
     folder = cache / f"kafka-{digest}"
-    if _holds(folder, artifacts):
-        return folder
 
     def fill(draft: Path) -> None:
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
@@ -150,6 +148,8 @@ def keycloak_distribution(cache: Path, build: Callable[[Path], None]) -> Path:
 
 def make_once(folder: Path, fill: Callable[[Path], None], *, intact: Callable[[], bool]) -> Path:
     """Make a cache entry complete or not at all; when two make it at once, the first one's is used by both."""
+    if intact():
+        return folder
     private_folder(folder.parent)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
