@@ -16,9 +16,15 @@ def test_rows_use_closed_words_and_stand_once() -> None:
 
 
 def test_nobody_decides_on_their_own_report() -> None:
-    for action in ("decision.record_focal_point", "decision.record_technical", "docket.approve"):
-        assert permissions.roles_allowed("verification", action, relation="own", state="open") == frozenset()
-        assert permissions.roles_allowed("verification", action, relation="not_own", state="open")
+    for action, state in (("decision.record", "focal_point"), ("decision.record", "technical"), ("docket.approve", "open")):
+        assert permissions.roles_allowed("verification", action, relation="own", state=state) == frozenset()
+        assert permissions.roles_allowed("verification", action, relation="not_own", state=state)
+
+
+def test_each_stage_is_decided_by_its_own_role() -> None:
+    for stage in ("focal_point", "technical"):
+        assert permissions.roles_allowed("verification", "decision.record", relation="not_own", state=stage) == {stage}
+    assert permissions.roles_allowed("verification", "decision.record", relation="not_own", state="ctfmr") == frozenset()
 
 
 def test_the_operator_reads_no_case_and_no_count() -> None:

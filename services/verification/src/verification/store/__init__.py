@@ -1,0 +1,1 @@
+"""Every SQL statement of verification; nothing here decides anything."""
