@@ -67,7 +67,7 @@ class Assignment:
 
 
 def solve(figures: Figures) -> Assignment:
-    """Return an assignment in which every given figure holds exactly. Raises `ContradictionError` with a smallest set of figures that cannot."""
+    """Return an assignment in which every given figure holds exactly. Raises `ContradictionError` with figures that cannot."""
     solved = _marginals(figures)
     if solved is None:
         raise ContradictionError(figures, _smallest_contradiction(figures))
@@ -332,7 +332,8 @@ def _child_for(units: Sequence[Unit], position: int, children: Sequence[list[int
 
 def _placed(units: Sequence[Unit], children: Sequence[tuple[int, ...]], regions: dict[str, int], rng: Random) -> tuple[Unit, ...]:
     """Give every unit its region; what one child suffered in one region as far as room allows."""
-    room: dict[str | None, int] = {**regions, None: len(units) - sum(regions.values())}
+    room: dict[str | None, int] = {region: free for region, free in regions.items()}  # noqa: C416 - the key type is wider here
+    room[None] = len(units) - sum(regions.values())
     where: dict[int, str | None] = {}
     for child in sorted((child for child in children if len(child) > 1), key=len, reverse=True):
         fitting = [region for region, free in room.items() if free >= len(child)]
