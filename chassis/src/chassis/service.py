@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 
+from chassis.audit.recorder import Recorder
 from chassis.delivery.outbox import EventSealer
 from chassis.delivery.receiver import Receiver
 from chassis.identity import TokenVerifier
@@ -57,6 +58,7 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
     register = Register(database)
     events = EventSealer(name, keys=keys, register=register)
     database.outbox = events
+    database.recorder = Recorder(name, lambda: events.signer)
     return Service(
         name=name,
         settings=settings,

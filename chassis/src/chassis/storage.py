@@ -42,6 +42,7 @@ class AuditEntry:
     situation: str | None
     subject_ref: str | None
     detail: dict[str, Any]
+    cause: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +64,19 @@ class Outbox(Protocol):
         """Tell the relay that there is something to send."""
 
 
+class Recorder(Protocol):
+    """Writes a transaction's audit entries into the record of acts."""
+
+    async def record(self, tx: "Tx", entries: Sequence[AuditEntry]) -> None:
+        """Sign and insert the entries, all in one go; raises rather than leave one out."""
+
+
 class Tx:
     """A named transaction. Audit entries and events are buffered and written, batched, just before the commit."""
 
-    def __init__(self, connection: asyncpg.Connection, *, name: str, cause: UUID, actor: str) -> None:
+    def __init__(self, connection: asyncpg.Connection, *, name: str, cause: UUID, actor: str, recorder: Recorder | None = None) -> None:
         self.connection = connection
+        self._recorder = recorder
         self.name = name
         self.cause = cause
         """The event or request that made this transaction; ids of consequences are UUIDv5 of it."""
@@ -122,8 +131,15 @@ class Tx:
         subject_ref: str | None = None,
         detail: dict[str, Any] | None = None,
     ) -> None:
-        """Record the act in the same transaction: no entry, no act."""
-        self._audit.append(AuditEntry(actor=self.actor, action=action, situation=situation, subject_ref=subject_ref, detail=detail or {}))
+        """Record the act in the same transaction: no entry, no act. Without a situation it is an act on the installation.
+
+        `subject_ref` is the object's id, below its case where it belongs to one (`<incident>/<key>`); `detail` holds texts, whole
+        numbers, booleans and nulls, in lists and objects: codes and ids, never personal data.
+        """
+        entry = AuditEntry(
+            actor=self.actor, action=action, situation=situation, subject_ref=subject_ref, detail=detail or {}, cause=self.cause
+        )
+        self._audit.append(entry)
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call something once the transaction has committed (never if it has not)."""
@@ -159,10 +175,9 @@ class Tx:
         audit, self._audit = self._audit, []
         pending, self._pending = self._pending, []
         if audit:
-            await self.connection.executemany(
-                "insert into audit_entries (at, actor, action, situation, subject_ref, detail) values ($1, $2, $3, $4, $5, $6)",
-                [(self.now, entry.actor, entry.action, entry.situation, entry.subject_ref, entry.detail) for entry in audit],
-            )
+            if self._recorder is None:
+                raise RuntimeError("this process has no record of acts")
+            await self._recorder.record(self, audit)
         if pending:
             if outbox is None:
                 raise RuntimeError("this process has no outbox")
@@ -184,6 +199,7 @@ class Database:
         self._sizes = min_size, max_size
         self._pool: asyncpg.Pool | None = None
         self.outbox: Outbox | None = None
+        self.recorder: Recorder | None = None
 
     async def open(self) -> None:
         """Connect; raises asyncpg's or OS errors if the server is away."""
@@ -214,7 +230,7 @@ class Database:
     async def transaction(self, name: str, *, actor: str = "system", cause: UUID | None = None) -> AsyncIterator[Tx]:
         """Run a named read-committed transaction: commit with its audit entries and outbox rows together, or nothing at all."""
         async with self._connection() as connection:
-            tx = Tx(connection, name=name, cause=cause or uuid4(), actor=actor)
+            tx = Tx(connection, name=name, cause=cause or uuid4(), actor=actor, recorder=self.recorder)
             async with connection.transaction():
                 yield tx
                 leaves = await tx.flush(self.outbox)

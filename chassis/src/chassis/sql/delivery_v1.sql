@@ -19,8 +19,8 @@ create table outbox (
     constraint outbox_done_when_confirmed check (done_at is null or awaiting = '{}')
 );
 alter table outbox alter column value set storage external;
-create index outbox_unsent on outbox (id) where sent_at is null and done_at is null;
-create index outbox_unconfirmed on outbox (resend_at) where done_at is null;
+create index outbox_unsent on outbox (topic, id) where sent_at is null and done_at is null;
+create index outbox_unconfirmed on outbox (topic, resend_at) where done_at is null;
 create index outbox_done on outbox (done_at) where done_at is not null;
 
 create table outbox_sequences (            -- `last` is also how many events ever left for a subject
@@ -77,18 +77,73 @@ create table situations (                  -- a removed one stays as a mark, so 
     received_at timestamptz not null default now()
 );
 
-create table audit_entries (
-    id          bigint generated always as identity primary key,
-    at          timestamptz not null,
-    actor       text not null,
-    action      text not null,
-    situation   text,
-    subject_ref text,
-    detail      jsonb not null default '{}'
+-- The record of acts (docs/audit.md). Everything but `audit_pending` only ever grows.
+create table audit_log (                   -- the record's own name: a database made anew is another record
+    singleton boolean primary key default true constraint audit_log_one check (singleton),
+    id        uuid not null default gen_random_uuid()
 );
-create index audit_by_situation on audit_entries (situation, id);
+insert into audit_log default values;
+
+create table audit_entries (               -- written in the transaction of the act
+    id          uuid primary key,
+    at          timestamptz not null,
+    actor       text not null,             -- the issuer's subject of a person, or the part of the system that acted
+    action      text not null,
+    situation   text,                      -- null: an act on the installation
+    subject_ref text,
+    detail      jsonb not null,
+    cause       uuid not null,             -- the request or event that made the act
+    salt        bytea not null constraint audit_entries_salt_length check (octet_length(salt) = 32),
+    signed_by   text not null,
+    signature   bytea not null             -- of the service over the entry's leaf: who can only write here cannot make one
+);
+create index audit_entries_by_actor on audit_entries (actor);
+create index audit_entries_by_subject on audit_entries (subject_ref text_pattern_ops);
+create index audit_entries_by_situation on audit_entries (situation, at);
+
+create table audit_pending (               -- entries that have no place in the tree yet, in the order of their writing
+    place bigint generated always as identity primary key,
+    entry uuid not null
+);
+
+create table audit_leaves (
+    position bigint primary key constraint audit_leaves_from_zero check (position >= 0),
+    entry    uuid not null constraint audit_leaves_once unique references audit_entries,
+    hash     bytea not null constraint audit_leaves_hash_length check (octet_length(hash) = 32)
+);
+
+create table audit_nodes (                 -- full subtrees above the leaves: `position` counts them along their level
+    level smallint constraint audit_nodes_above_leaves check (level between 1 and 62),
+    position bigint constraint audit_nodes_from_zero check (position >= 0),
+    hash bytea not null constraint audit_nodes_hash_length check (octet_length(hash) = 32),
+    primary key (level, position)
+);
+
+create table audit_checkpoints (           -- every checkpoint ever signed
+    size bigint primary key constraint audit_checkpoints_from_zero check (size >= 0),
+    note text not null,
+    at   timestamptz not null
+);
+
+create function refuse_rewriting() returns trigger language plpgsql as $$
+begin
+    raise exception 'the record of acts only grows' using errcode = 'insufficient_privilege';
+end
+$$;
+create trigger only_grows before update or delete or truncate on audit_log execute function refuse_rewriting();
+create trigger only_grows before update or delete or truncate on audit_entries execute function refuse_rewriting();
+create trigger only_grows before update or delete or truncate on audit_leaves execute function refuse_rewriting();
+create trigger only_grows before update or delete or truncate on audit_nodes execute function refuse_rewriting();
+create trigger only_grows before update or delete or truncate on audit_checkpoints execute function refuse_rewriting();
+alter table audit_log enable always trigger only_grows;
+alter table audit_entries enable always trigger only_grows;
+alter table audit_leaves enable always trigger only_grows;
+alter table audit_nodes enable always trigger only_grows;
+alter table audit_checkpoints enable always trigger only_grows;
 
 grant select, insert, update, delete on outbox, outbox_sequences, inbox, inbox_sequences, parked, refused_messages,
     confirmations_due, relay_state, situations to :app;
-revoke all on audit_entries from :app;
-grant select, insert on audit_entries to :app;
+revoke all on audit_log, audit_entries, audit_pending, audit_leaves, audit_nodes, audit_checkpoints from :app;
+grant select on audit_log to :app;
+grant select, insert on audit_entries, audit_leaves, audit_nodes, audit_checkpoints to :app;
+grant select, insert, delete on audit_pending to :app;
