@@ -68,8 +68,14 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
         register=register,
         identity=TokenVerifier(settings.issuer, settings.audience),
         events=events,
-        receiver=Receiver(name, database=database, register=register, trust=trust),
-        health={"process": "starting", "database": "not connected yet", "kafka": "not connected yet", "consumer": "not started yet"},
+        receiver=Receiver(name, database=database, register=register, trust=trust, stop_after_parked=settings.stop_after_parked),
+        health={
+            "process": "starting",
+            "database": "not connected yet",
+            "kafka": "not connected yet",
+            "relay": "not started yet",
+            "consumer": "not started yet",
+        },
     )
 
 

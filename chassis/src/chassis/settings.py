@@ -7,7 +7,6 @@ from typing import TypeVar
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 
@@ -32,6 +31,8 @@ class ServiceSettings(BaseSettings):
     audience: str = "mrm"
     resend_after_seconds: float = Field(default=30.0, gt=0)
     """An event that its reader has not confirmed is sent again after this many seconds, then ever more slowly."""
+    stop_after_parked: int = Field(default=50, gt=0)
+    """So many authentic messages parked in a row mean that the code is wrong: the service stops consuming."""
     log_level: str = "INFO"
 
 

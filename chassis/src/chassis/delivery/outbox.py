@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
+from uuid import UUID, uuid4
 
 from chassis.delivery import outbox_store as store
 from chassis.register import Register
@@ -12,6 +14,7 @@ from chassis.sealing.keys import KeyFolder, PublicKey, Signer
 from chassis.sealing.seal import seal, sign_only
 from chassis.storage import PendingEvent, Tx
 from contracts.envelope import Header
+from contracts.events import EventsConfirmed
 from contracts.situation import Situation
 from contracts.topics import Topic, topic_of
 
@@ -62,6 +65,22 @@ class EventSealer:
             if index % EVENTS_PER_BREATH == EVENTS_PER_BREATH - 1:
                 await asyncio.sleep(0)
         await store.add_rows(tx, [_row(event, value) for event, value in zip(numbered, values, strict=True)])
+
+    def confirmation(self, writer: str, event_ids: Sequence[UUID], *, now: datetime) -> bytes:
+        """Return the signed confirmation that this service has committed these events of a writer."""
+        event = EventsConfirmed(situation="all", reader=self.service, events=list(event_ids))
+        signer = self.signer
+        header = Header.of(
+            event_type=event.type,
+            situation=event.situation,
+            subject=writer,
+            event=uuid4(),
+            sequence=0,
+            writer=self.service,
+            at=now,
+            signing=signer.id,
+        )
+        return sign_only(header=header, payload=event.model_dump_json().encode(), signer=signer)
 
     def wake(self) -> None:
         """Tell the relay that there is something to send."""

@@ -93,14 +93,17 @@ async def confirm(tx: Tx, reader: str, event_ids: Collection[UUID]) -> None:
     )
 
 
-async def list_unsent(connection: Connection, *, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
-    """Return the oldest rows that the broker has not acknowledged, at least one; by state, not by id: lower ids may commit later."""
-    return await _list_sendable(connection, "sent_at is null", [], limit=limit, limit_bytes=limit_bytes)
+async def list_unsent(connection: Connection, topic: str, *, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
+    """Return a topic's oldest rows that the broker has not acknowledged, by state and never by "id above the last seen".
+
+    A lower id may commit later than a higher one.
+    """
+    return await _list_sendable(connection, "sent_at is null", [topic], limit=limit, limit_bytes=limit_bytes)
 
 
-async def list_unconfirmed(connection: Connection, *, now: datetime, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
-    """Return the oldest acknowledged rows that ought to be confirmed by now, at least one."""
-    return await _list_sendable(connection, "resend_at <= $3", [now], limit=limit, limit_bytes=limit_bytes)
+async def list_unconfirmed(connection: Connection, topic: str, *, now: datetime, limit: int, limit_bytes: int) -> list[asyncpg.Record]:
+    """Return a topic's oldest acknowledged rows that ought to be confirmed by now."""
+    return await _list_sendable(connection, "resend_at <= $4", [topic, now], limit=limit, limit_bytes=limit_bytes)
 
 
 async def list_newest(connection: Connection, topics: Sequence[str]) -> list[asyncpg.Record]:
@@ -123,7 +126,7 @@ async def mark_sent(connection: Connection, row_ids: Sequence[int], *, now: date
         update outbox set
             sent_at = $2,
             attempts = attempts + 1,
-            resend_at = $2 + least($3 * power(2, least(attempts, 20)), $4),
+            resend_at = $2 + least($3::interval * power(2, least(attempts, 20)), $4::interval),
             done_at = case when awaiting = '{}' then coalesce(done_at, $2) end
         from acknowledged where outbox.id = acknowledged.id
         """,
@@ -205,7 +208,7 @@ async def _list_sendable(
         select id, event_id, event_type, topic, subject, value, attempts
         from (
             select *, sum(octet_length(value)) over (order by id) - octet_length(value) as bytes_before
-            from (select * from outbox where done_at is null and {condition} order by id limit $1) as oldest
+            from (select * from outbox where topic = $3 and done_at is null and {condition} order by id limit $1) as oldest
         ) as measured
         where bytes_before < $2 order by id
         """,  # noqa: S608 - the condition is one of the two above
