@@ -94,11 +94,18 @@ def read_lock(lock: Path) -> list[Artifact]:
     ]
 
 
+def missing_programs(cache: Path) -> list[str]:
+    """Return which of the programs would have to be fetched."""
+    artifacts = read_lock(KAFKA_LOCK)
+    kafka, keycloak = _kafka_folder(cache, artifacts), _keycloak_folder(cache)
+    present = {"Kafka": _holds(kafka, artifacts), "Keycloak": _is_keycloak(keycloak)}
+    return [name for name, there in present.items() if not there]
+
+
 def kafka_jars(cache: Path) -> Path:
     """Return a folder with exactly Kafka's jars, fetching what is missing; every jar is checked each time."""
     artifacts = read_lock(KAFKA_LOCK)
-    digest = hashlib.sha256("".join(sorted(a.sha256 for a in artifacts)).encode()).hexdigest()[:12]
-    folder = cache / f"kafka-{digest}"
+    folder = _kafka_folder(cache, artifacts)
 
     def fill(draft: Path) -> None:
         with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
@@ -129,8 +136,7 @@ def fetch(artifact: Artifact, folder: Path) -> Path:
 
 def keycloak_distribution(cache: Path, build: Callable[[Path], None]) -> Path:
     """Return an unpacked Keycloak on which `build` has run, making it when there is none."""
-    digest = hashlib.sha256(f"{KEYCLOAK.sha256}:{java_home()}".encode()).hexdigest()[:12]
-    folder = cache / f"keycloak-{digest}"
+    folder = _keycloak_folder(cache)
 
     def fill(draft: Path) -> None:
         archive = fetch(KEYCLOAK, draft)
@@ -143,7 +149,7 @@ def keycloak_distribution(cache: Path, build: Callable[[Path], None]) -> Path:
         unpacked.rmdir()
         build(draft)
 
-    return make_once(folder, fill, intact=(folder / "lib" / "quarkus-run.jar").exists)
+    return make_once(folder, fill, intact=lambda: _is_keycloak(folder))
 
 
 def make_once(folder: Path, fill: Callable[[Path], None], *, intact: Callable[[], bool]) -> Path:
@@ -189,6 +195,20 @@ def _resolve(artifact: Artifact, repository: Path, *, known: bool) -> Path:
     context = MavenContext(repo_cache=repository, local_repos=[user_repository] if known else [], timeout=60)
     component = context.project(artifact.group, artifact.name).at_version(artifact.version)
     return Path(component.artifact(packaging=artifact.packaging).resolve())
+
+
+def _kafka_folder(cache: Path, artifacts: list[Artifact]) -> Path:
+    digest = hashlib.sha256("".join(sorted(a.sha256 for a in artifacts)).encode()).hexdigest()[:12]
+    return cache / f"kafka-{digest}"
+
+
+def _keycloak_folder(cache: Path) -> Path:
+    digest = hashlib.sha256(KEYCLOAK.sha256.encode()).hexdigest()[:12]
+    return cache / f"keycloak-{digest}"
+
+
+def _is_keycloak(folder: Path) -> bool:
+    return (folder / "lib" / "quarkus-run.jar").exists() and (folder / "lib" / "quarkus").is_dir()
 
 
 def _holds(folder: Path, artifacts: list[Artifact]) -> bool:
