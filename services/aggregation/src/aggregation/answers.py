@@ -1,10 +1,12 @@
 """Answers questions: reads what a table needs as of a moment and lets the domain render it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from aggregation.domain import children
 from aggregation.domain.children import Affected, MultipleChild
+from aggregation.domain.contributors import CHILD_LISTS, Contribution, Path, counts_children, of_list, shares, through, value_at
 from aggregation.domain.counting import Answer, Cell, Material
 from aggregation.domain.incident import Standing
 from aggregation.domain.questions import Question
@@ -83,3 +85,46 @@ async def _linked_children(tx: Tx, scope: Scope, needs: frozenset[Need]) -> _Lin
     records = await figures.list_records(tx, scope.moment, names)
     suffered = await figures.list_suffered(tx, scope, children=names)
     return _Linked(names, children.children_of(suffered, edges=edges, records=records))
+
+
+@dataclass(frozen=True, slots=True)
+class Contributors:
+    """A number and the violations behind it, by their names."""
+
+    value: Any
+    violations: list[Contribution]
+
+
+async def answer_contributors(tx: Tx, table: Table, question: Question, moment: Moment, *, path: Path) -> Contributors:
+    """Return the violations behind one number of a table (C13); raises Refusal for a path that leads to none."""
+    material = await material_for(tx, table, question, moment)
+    rendered = table.render(material)
+    is_list = table.name in CHILD_LISTS or Need.FLAWS in table.needs
+    value = value_at(rendered, path, lists=is_list)
+    if is_list:
+        return Contributors(value, of_list(table, path, material))
+    scope = scope_of(question, moment)
+    base = Material(parts=material.parts, late_inside=question.late_inside)
+    field = question.field if table.asks_field else table.field
+    cells = await figures.list_cells_by_violation(tx, scope, table.standing, field=field, parts=material.parts)
+    if not counts_children(table, path):
+        return Contributors(value, shares(table, path, rendered, cells, base))
+    return Contributors(
+        value,
+        through(
+            table,
+            path,
+            children=await _children_one_by_one(tx, scope),
+            groups=await figures.list_groups_one_by_one(tx, scope),
+            cells=cells if table.cells else [],
+            base=base,
+        ),
+    )
+
+
+async def _children_one_by_one(tx: Tx, scope: Scope) -> list[Affected]:
+    edges = await figures.list_child_links(tx, scope.moment)
+    records = await figures.list_records(tx, scope.moment, {name for edge in edges for name in edge})
+    suffered = await figures.list_suffered(tx, scope, children=None)
+    found = children.children_of(suffered, edges=edges, records=records)
+    return [child for child in map(children.affected, found) if child is not None]

@@ -22,7 +22,7 @@ Answer = Any
 ALL = "_all"
 NONE = "_none"
 UNKNOWN_REGION = "_unknown"
-_GRAVE_OF = {kind: code for code, kinds in GRAVE_VIOLATIONS.items() for kind in kinds}
+GRAVE_OF = {kind: code for code, kinds in GRAVE_VIOLATIONS.items() for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +130,14 @@ def summary(material: Material) -> Answer:
 
 def by_grave_violation_and_party(material: Material) -> Answer:
     """Amounts of the main set by grave violation and line (C8)."""
-    return _grouped(material.main(), lambda cell: ((_GRAVE_OF[cell.type], line) for line in (*cell.lines, ALL)))
+    return _grouped(material.main(), lambda cell: ((GRAVE_OF[cell.type], line) for line in (*cell.lines, ALL)))
 
 
 def by_grave_violation_and_parties(material: Material) -> Answer:
     """Amounts of the main set by grave violation and exact set of lines, largest first; these do add up (C8)."""
     found: dict[str, dict[tuple[str, ...], int]] = defaultdict(lambda: defaultdict(int))
     for cell in material.main():
-        found[_GRAVE_OF[cell.type]][cell.lines] += cell.amount
+        found[GRAVE_OF[cell.type]][cell.lines] += cell.amount
     return {
         grave: [
             {"lines": list(lines), "n": number} for lines, number in sorted(sets.items(), key=lambda item: (-item[1], item[0])) if number
@@ -283,7 +283,7 @@ def _by_type(cells: Iterable[Cell]) -> dict[str, int]:
 def _by_grave(cells: Iterable[Cell]) -> dict[str, int]:
     counts = dict.fromkeys(GRAVE_VIOLATIONS, 0)
     for cell in cells:
-        counts[_GRAVE_OF[cell.type]] += cell.amount
+        counts[GRAVE_OF[cell.type]] += cell.amount
     return counts
 
 

@@ -227,7 +227,7 @@ async def list_multiple_groups(tx: Tx, scope: Scope) -> list[MultipleGroup]:
     ]
 
 
-async def list_flaws(tx: Tx, moment: Moment, *, after: str = "", limit: int | None = None) -> list[Flaw]:
+async def list_flaws(tx: Tx, moment: Moment) -> list[Flaw]:
     """Return verified violations that lack a required field, by their names, whatever any window (C11)."""
     rows = await tx.fetch(
         on(
@@ -235,15 +235,12 @@ async def list_flaws(tx: Tx, moment: Moment, *, after: str = "", limit: int | No
             """
             select violation, decided_on is null as no_day, region is null as no_place, lines = '{_unattributed}' as no_attribution
             from counts_side.postings
-            where situation = $1 and position <= $2 and violation > $3
-                and standing = 'verified' and (decided_on is null or region is null or lines = '{_unattributed}')
-            group by 1, 2, 3, 4 having sum(sign) > 0 order by violation limit $4
+            where situation = $1 and position <= $2 and standing = 'verified' and (decided_on is null or region is null or lines = '{_unattributed}')
+            group by 1, 2, 3, 4 having sum(sign) > 0 order by violation
             """,
         ),
         moment.situation,
         moment.position,
-        after,
-        limit,
     )
     return [
         Flaw(

@@ -1,0 +1,118 @@
+"""What every question has in common: its parameters, its moment, its refusals, and an answer with a strong ETag."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import Request, Response
+
+from aggregation.domain.questions import Refusal
+from aggregation.store import ledger
+from aggregation.store.ledger import Moment
+from chassis.errors import Invalid, Problem
+from chassis.storage import Database, Tx
+from contracts.model import FieldError
+
+_SENTENCES: Final = {
+    "unknown_parameter": "A parameter of this question is not known; see the documentation of the tables for their names.",
+    "repeated_parameter": "A parameter stands twice; give each once.",
+    "unknown_value": "This parameter does not know this value; see the documentation of the tables.",
+    "missing_parameter": "This parameter is required; add it.",
+    "missing_field": "This table needs `field`: the name of the code list of a detail.",
+    "reversed_window": "The window ends before it starts; `to` is the day after the last one.",
+    "absurd_window": "The window is longer than 200 years; shorten it.",
+    "future_as_of": "This moment has not come yet; ask as of a position that was given, or of an instant that has passed.",
+    "unknown_cell": "No number of this answer has this path; write it as the answer nests, with `/` between, list positions from 0.",
+    "reversed_moments": "`since` must not lie after `as_of`.",
+}
+
+
+def refused(refusal: Refusal) -> Problem:
+    """Return the problem that a refused question becomes."""
+    return Invalid([FieldError(refusal.field, refusal.code, _SENTENCES[refusal.code])], code=refusal.code)
+
+
+class UnknownTable(Problem):
+    """There is no table of that name (404)."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown_table", status=404, title="Unknown table", remedy="Choose a table from the documentation of the tables.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The part of a long answer that is asked for: at most `limit` entries after one."""
+
+    limit: int
+    after: str
+    position: int | None
+    """The position of the pages before, so that all pages speak of one moment."""
+
+
+LONGEST_PAGE: Final = 10_000
+
+
+def parameters(request: Request) -> dict[str, str]:
+    """Return the query's parameters; raises Refusal if one stands twice."""
+    items = request.query_params.multi_items()
+    if len({name for name, _ in items}) != len(items):
+        raise Refusal("repeated_parameter", "(query)")
+    return dict(items)
+
+
+def take_slice(params: dict[str, str]) -> Slice:
+    """Take `limit` and `cursor` out of the parameters; without them an answer holds up to 10,000 entries. Raises Refusal."""
+    limit, cursor = params.pop("limit", str(LONGEST_PAGE)), params.pop("cursor", None)
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= LONGEST_PAGE):
+        raise Refusal("unknown_value", "limit")
+    if cursor is None:
+        return Slice(int(limit), "", None)
+    position, dot, after = cursor.partition(".")
+    if not (dot and position.isascii() and position.isdigit() and len(position) < 19) or "\0" in after:
+        raise Refusal("unknown_value", "cursor")
+    return Slice(int(limit), after, int(position))
+
+
+def cursor_after(moment: Moment, name: str) -> str:
+    """Return the cursor of the page after an entry."""
+    return f"{moment.position}.{name}"
+
+
+async def resolve(database: Database, situation: str, as_of: int | datetime | None, *, field: str = "as_of") -> int | None:
+    """Return the position that is meant, None for now; raises Refusal for an instant in the future."""
+    if not isinstance(as_of, datetime):
+        return as_of
+    async with database.transaction("find_position") as tx:
+        position = await ledger.find_position_at(tx, situation, as_of)
+    if position is None:
+        raise Refusal("future_as_of", field)
+    return position
+
+
+async def moment_at(tx: Tx, situation: str, position: int | None, *, field: str = "as_of") -> Moment:
+    """Return the moment of a position (None: now) as this reading sees it; raises Refusal for one that has not come."""
+    now = await ledger.get_now(tx, situation)
+    if position is None or position == now.position:
+        return now
+    if position > now.position:
+        raise Refusal("future_as_of", field)
+    instant = await ledger.find_instant_of(tx, situation, position)
+    return Moment(situation=situation, position=position, instant=instant, side=now.side)
+
+
+def as_of_document(moment: Moment) -> dict[str, Any]:
+    """Write a moment as an answer gives it back."""
+    return {"position": moment.position, "instant": moment.instant.isoformat() if moment.instant else None}
+
+
+def respond(request: Request, document: Mapping[str, Any]) -> Response:
+    """Answer with a document and its strong ETag, or 304 if the caller has it."""
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    tag = f'"{hashlib.sha256(body).hexdigest()[:40]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,1 @@
+"""Aggregation's HTTP API: tables with their contributors, changes, snapshots, rebuild."""

@@ -1,0 +1,136 @@
+"""Questions: every table, its contributors, the Global Horizontal Note in one answer, and how far the ledger has come."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+
+from aggregation import answers, asking
+from aggregation.domain.contributors import read_path
+from aggregation.domain.periods import LateRule
+from aggregation.domain.questions import Question, Refusal, question_for, read_question
+from aggregation.domain.tables import GHN, RULES_VERSION, TABLES, Table
+from aggregation.store import ledger
+from aggregation.store.ledger import Moment
+from chassis.http import Caller, allowed
+from chassis.service import Service
+from chassis.storage import Tx
+
+router = APIRouter(tags=["counts"])
+Reader = Annotated[Caller, allowed("counts.read")]
+
+
+async def service_for(request: Request, caller: Caller, situation: str) -> Service:
+    """Return the service's parts once the caller may read a situation that exists; raises NotFound or Forbidden."""
+    caller.require(situation)
+    service: Service = request.app.state.service
+    await service.register.get(situation)
+    return service
+
+
+@router.get("/v1/situations/{situation}/position", response_model=None, summary="How far the ledger has come")
+async def read_position(request: Request, situation: str, caller: Reader) -> Response:
+    """Answer with the newest position and when it was applied."""
+    service = await service_for(request, caller, situation)
+    async with service.database.reading("read_position") as tx:
+        now = await ledger.get_now(tx, situation)
+    document = {"situation": situation, "position": now.position, "recorded_at": now.instant.isoformat() if now.instant else None}
+    return asking.respond(request, document)
+
+
+@router.get("/v1/situations/{situation}/tables/{table}", response_model=None, summary="One table")
+async def read_table(request: Request, situation: str, table: str, caller: Reader) -> Response:
+    """Answer one table for a window, now or as of an earlier moment."""
+
+    async def read(tx: Tx, known: Table, question: Question, moment: Moment) -> dict[str, Any]:
+        return {"data": await answers.answer(tx, known, question, moment)}
+
+    return await _ask(request, caller, situation, table, read)
+
+
+@router.get("/v1/situations/{situation}/tables/{table}/contributors", response_model=None, summary="The violations behind a number")
+async def read_contributors(request: Request, situation: str, table: str, caller: Reader) -> Response:
+    """Answer which violations stand behind one number of a table (C13), by their names."""
+    cell = request.query_params.get("cell")
+
+    async def read(tx: Tx, known: Table, question: Question, moment: Moment) -> dict[str, Any]:
+        found = await answers.answer_contributors(tx, known, question, moment, path=read_path(cell))
+        data = [
+            {"violation": entry.violation} if entry.amount is None else {"violation": entry.violation, "amount": entry.amount}
+            for entry in found.violations
+        ]
+        return {"cell": cell, "value": found.value, "data": data}
+
+    return await _ask(request, caller, situation, table, read, drop=("cell",), sliced=True)
+
+
+@router.get("/v1/situations/{situation}/ghn", response_model=None, summary="The fourteen tables of the Global Horizontal Note")
+async def read_ghn(request: Request, situation: str, caller: Reader) -> Response:
+    """Answer the fourteen tables of one window as of one moment."""
+    service = await service_for(request, caller, situation)
+    try:
+        question = read_question(asking.parameters(request), late_rule=LateRule.QUARTER)
+        position = await asking.resolve(service.database, situation, question.as_of)
+        async with service.database.reading("read_ghn") as tx:
+            moment = await asking.moment_at(tx, situation, position)
+            data = await answers.answer_ghn(tx, question, moment)
+    except Refusal as refusal:
+        raise asking.refused(refusal) from None
+    rules = sorted({rule for name in GHN for rule in TABLES[name].rules}, key=lambda rule: int(rule[1:]))
+    return asking.respond(request, _document("ghn", situation, question, moment, rules) | {"data": data})
+
+
+Read = Callable[[Tx, Table, Question, Moment], Awaitable[dict[str, Any]]]
+
+
+async def _ask(
+    request: Request, caller: Caller, situation: str, name: str, read: Read, *, drop: tuple[str, ...] = (), sliced: bool = False
+) -> Response:
+    service = await service_for(request, caller, situation)
+    table = TABLES.get(name)
+    if table is None:
+        raise asking.UnknownTable
+    try:
+        return await _answer(request, service, situation, table, read, drop=drop, sliced=sliced or table.paged)
+    except Refusal as refusal:
+        raise asking.refused(refusal) from None
+
+
+async def _answer(
+    request: Request, service: Service, situation: str, table: Table, read: Read, *, drop: tuple[str, ...], sliced: bool
+) -> Response:
+    params = {key: value for key, value in asking.parameters(request).items() if key not in drop}
+    part = asking.take_slice(params) if sliced else None
+    question = question_for(table, params)
+    if part is not None and question.as_of is None:
+        question = replace(question, as_of=part.position)
+    position = await asking.resolve(service.database, situation, question.as_of)
+    async with service.database.reading("read_table") as tx:
+        moment = await asking.moment_at(tx, situation, position)
+        found = await read(tx, table, question, moment)
+    document = _document(table.name, situation, question, moment, table.rules) | found
+    if part is not None:
+        document |= _sliced(found["data"], part, moment)
+    return asking.respond(request, document)
+
+
+def _sliced(entries: list[dict[str, Any]], part: asking.Slice, moment: Moment) -> dict[str, Any]:
+    """Return the asked part of a long answer, which is in the order of violations, and the cursor of the next."""
+    left = [entry for entry in entries if entry["violation"] > part.after] if part.after else entries
+    page = left[: part.limit]
+    more = len(left) > len(page)
+    return {"data": page, "next": asking.cursor_after(moment, page[-1]["violation"]) if more else None}
+
+
+def _document(name: str, situation: str, question: Question, moment: Moment, rules: tuple[str, ...] | list[str]) -> dict[str, Any]:
+    return {
+        "table": name,
+        "situation": situation,
+        "from": question.window.start.isoformat(),
+        "to": question.window.end.isoformat(),
+        "as_of": asking.as_of_document(moment),
+        "rules": RULES_VERSION,
+        "applies": list(rules),
+        "params": question.params(),
+    }
