@@ -67,6 +67,13 @@ class TrendPart(Wire):
     by_grave_violation: SixViolations
 
 
+class PartySet(Wire):
+    """The violations of exactly this set of lines; the sets of one grave violation add up (C8)."""
+
+    lines: list[str]
+    n: Number
+
+
 class Context(Wire):
     """What is recorded beside the six and never enters a total (C7)."""
 
@@ -108,6 +115,7 @@ SHAPES: Final[dict[str, TypeAdapter[Any]]] = {
     **{f"{part}_by_{by}": _LINES for part in ("verified", "late", "unverified") for by in ("party", "region")},
     "summary": TypeAdapter(Summary),
     "by_grave_violation_and_party": TypeAdapter(dict[GraveViolation, dict[str, Number]]),
+    "by_grave_violation_and_parties": TypeAdapter(dict[GraveViolation, list[PartySet]]),
     "context": TypeAdapter(Context),
     "trend": TypeAdapter(list[TrendPart]),
     "ages": TypeAdapter(dict[str, Number]),

@@ -199,6 +199,24 @@ def _grave_by_party(data: Mapping[str, Mapping[str, int]], figures: Figures) -> 
     )
 
 
+def _grave_by_parties(data: Mapping[str, Sequence[Mapping[str, Any]]], figures: Figures) -> Sheet:
+    return Sheet(
+        ("Grave violation", "Name", "Party lines", "Names", "Figure"),
+        ("#event+type+code", "#event+type+name", "#group+code+list", "#group+name+list", "#indicator+num"),
+        tuple(
+            (
+                code,
+                label("grave_violation", code),
+                " ".join(entry["lines"]),
+                "; ".join(line_name(line, figures) for line in entry["lines"]),
+                entry["n"],
+            )
+            for code in GRAVE_VIOLATIONS
+            for entry in data.get(code, [])
+        ),
+    )
+
+
 def _context(data: Mapping[str, Any], _: Figures) -> Sheet:
     use, liberty = data["military_use"], data["deprivation_liberty"]
     rows: list[tuple[Cell, ...]] = [("military_use", code, use[code]) for code in sorted(use, key=lambda code: (code == "total", code))]
@@ -272,6 +290,7 @@ _RENDER: Final[dict[str, Callable[[Any, Figures], Sheet]]] = {
     **{f"{part}_by_region": _by_region for part in ("verified", "late", "unverified")},
     "summary": _summary,
     "by_grave_violation_and_party": _grave_by_party,
+    "by_grave_violation_and_parties": _grave_by_parties,
     "context": _context,
     "trend": _trend,
     "children_multiple": _multiple_children,

@@ -37,7 +37,18 @@ def contradictions(tables: Tables, *, params: Mapping[str, str]) -> list[Contrad
     wrong = misshapen(dict(tables))
     found = [Contradiction(name, "", "The table does not have its form, or holds a number that is not a whole count.") for name in wrong]
     sound = {name: data for name, data in tables.items() if name not in wrong}
-    for check in (_children, _lines, _regions_and_parties, _summary, _summary_and_types, _grave_by_party, _context, _trend, _ages):
+    for check in (
+        _children,
+        _lines,
+        _regions_and_parties,
+        _summary,
+        _summary_and_types,
+        _grave_by_party,
+        _grave_by_parties,
+        _context,
+        _trend,
+        _ages,
+    ):
         found.extend(check(sound, params))
     return found
 
@@ -138,6 +149,16 @@ def _grave_by_party(tables: Tables, _: Mapping[str, str]) -> Iterator[Contradict
         if summary is not None and lines.get("_all", 0) != summary["by_grave_violation"][code]:
             yield Contradiction(name, f"{code}/_all", "The line of all violations is not the figure of the summary.")
         yield from _bounded(name, code, lines)
+
+
+def _grave_by_parties(tables: Tables, _: Mapping[str, str]) -> Iterator[Contradiction]:
+    name = "by_grave_violation_and_parties"
+    table, summary = tables.get(name), tables.get("summary")
+    if table is None or summary is None:
+        return
+    for code in GRAVE_VIOLATIONS:
+        if sum(entry["n"] for entry in table.get(code, [])) != summary["by_grave_violation"][code]:
+            yield Contradiction(name, code, "The sets of parties do not add up to the figure of the summary.")
 
 
 def _context(tables: Tables, _: Mapping[str, str]) -> Iterator[Contradiction]:

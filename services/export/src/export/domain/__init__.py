@@ -1,0 +1,1 @@
+"""What a submission is and when it may change: pure, without storage or clock."""
