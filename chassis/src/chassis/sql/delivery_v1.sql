@@ -119,10 +119,12 @@ create table audit_nodes (                 -- full subtrees above the leaves: `p
     primary key (level, position)
 );
 
-create table audit_checkpoints (           -- every checkpoint ever signed
-    size bigint primary key constraint audit_checkpoints_from_zero check (size >= 0),
-    note text not null,
-    at   timestamptz not null
+create table audit_checkpoints (           -- every checkpoint ever signed, counted without a gap
+    number    bigint primary key constraint audit_checkpoints_from_one check (number >= 1),
+    size      bigint not null constraint audit_checkpoints_once unique,
+    note      text not null,
+    at        timestamptz not null,
+    signature bytea not null               -- of the service over number, instant and note
 );
 
 create function refuse_rewriting() returns trigger language plpgsql as $$
