@@ -43,6 +43,8 @@ class DecidedViolation:
 
     reference: Reference
     vetting: Vetting
+    ctfmr: bool
+    """Whether the task force was among those who decided; only then is its day written, a missing one too."""
     ctfmr_decided_on: date | None
     earliest_decided_on: date | None
 
@@ -92,16 +94,16 @@ def vetting_of(row: Record) -> Vetting:
 
 
 async def save_vettings(tx: Tx, situation: str, decided: Sequence[DecidedViolation]) -> None:
-    """Keep what decisions changed; `ctfmr_decided_on` is written only with a CTFMR decision."""
+    """Keep what decisions changed."""
     await tx.execute(
         """
         update violations v
         set focal_point = given.focal_point, technical = given.technical, ctfmr = given.ctfmr, latest = given.latest,
             waits_for = given.waits_for, settled = given.settled,
-            ctfmr_decided_on = case when given.latest = 'ctfmr' then given.ctfmr_decided_on else v.ctfmr_decided_on end,
+            ctfmr_decided_on = case when given.by_ctfmr then given.ctfmr_decided_on else v.ctfmr_decided_on end,
             earliest_decided_on = least(v.earliest_decided_on, given.earliest_decided_on)
         from jsonb_to_recordset($2::jsonb) as given (incident uuid, violation text, focal_point text, technical text, ctfmr text,
-            latest text, waits_for text, settled boolean, ctfmr_decided_on date, earliest_decided_on date)
+            latest text, waits_for text, settled boolean, by_ctfmr boolean, ctfmr_decided_on date, earliest_decided_on date)
         where v.situation = $1 and v.incident = given.incident and v.violation = given.violation
         """,
         situation,
@@ -115,6 +117,7 @@ async def save_vettings(tx: Tx, situation: str, decided: Sequence[DecidedViolati
                 "latest": one.vetting.latest,
                 "waits_for": one.vetting.waits_for,
                 "settled": one.vetting.settled,
+                "by_ctfmr": one.ctfmr,
                 "ctfmr_decided_on": _text(one.ctfmr_decided_on),
                 "earliest_decided_on": _text(one.earliest_decided_on),
             }
