@@ -55,12 +55,12 @@ def parse_json(raw: bytes, model: type[M]) -> M:
     A name that stands twice in one object is refused: two readers could take two different values for it.
     """
     try:
-        raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError:
         raise BadRequest("not_utf8", "Send the text in UTF-8.") from None
     if too_deep(raw):
         raise BadRequest("too_deep", "Send a document that is nested less deeply.")
-    _refuse_doubles(raw)
+    _refuse_doubles(text)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -87,9 +87,9 @@ def json_body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": {BODY_MODEL: model.__name__}}}}}
 
 
-def _refuse_doubles(raw: bytes) -> None:
+def _refuse_doubles(text: str) -> None:
     try:
-        json.loads(raw, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+        json.loads(text, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
     except _DoubleNameError:
         double = FieldError("(document)", "twice", "A name stands twice in one object; keep one of them.")
         raise Invalid([double]) from None

@@ -27,5 +27,7 @@ create table revisions (
     constraint revisions_content_mark check (length(content) = 32)
 );
 
+-- Nothing that was accepted can be rewritten, whatever the owner's default privileges say.
+revoke all on incidents, revisions from :app;
 grant select, insert, delete on incidents, revisions to :app;
 grant update (status, needs, revision, progressed_at) on incidents to :app;
