@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from support.counting import House, open_house
-from support.stack import NewDatabase
+from local_stack.postgres import PostgresServer
+from support.counting import House, counting_house
 
 FILES = sorted((Path(__file__).parents[1] / "data" / "exchange").glob("*.json"))
 
 
-@pytest.fixture
-async def house(new_database: NewDatabase) -> AsyncIterator[House]:
-    opened = await open_house(await new_database("aggregation"))
-    yield opened
-    await opened.database.close()
+@pytest.fixture(scope="module")
+async def house(postgres_server: PostgresServer) -> AsyncIterator[House]:
+    async with counting_house(postgres_server) as opened:
+        yield opened
 
 
 def comparable(table: str, answer: Any, names: dict[str, str]) -> Any:

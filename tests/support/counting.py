@@ -1,7 +1,8 @@
 """The counting part of aggregation on a real database: coded events in, answers out, without transport and edge."""
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from chassis.settings import MigrationSettings
 from chassis.storage import Database
 from contracts.events import Event
 from contracts.situation import Situation
+from local_stack.postgres import PostgresServer
 from support.exchange_events import Coder, coder_for, in_situation
 
 
@@ -76,13 +78,19 @@ class House:
             return await answers.answer(tx, TABLES[table], question, moment)
 
 
-async def open_house(service_database: Any) -> House:
-    """Migrate an empty database and open the counting part on it."""
-    settings = MigrationSettings(migrations_database_url=SecretStr(service_database.owner_url), app_role="aggregation_app")
+@contextlib.asynccontextmanager
+async def counting_house(server: PostgresServer) -> AsyncIterator[House]:
+    """Open the counting part on a fresh database, dropped afterwards."""
+    made = await server.create_service_database("aggregation", f"aggregation_{uuid4().hex[:12]}")
+    settings = MigrationSettings(migrations_database_url=SecretStr(made.owner_url), app_role="aggregation_app")
     await asyncio.to_thread(upgrade, "aggregation", settings)
-    database = Database(service_database.app_url)
+    database = Database(made.app_url)
     await database.open()
     register = Register(database)
     handlers = Handlers(register)
     register.on_removed = handlers.situation_removed
-    return House(database=database, register=register, handlers=handlers)
+    try:
+        yield House(database=database, register=register, handlers=handlers)
+    finally:
+        await database.close()
+        await server.drop_database(made.name)

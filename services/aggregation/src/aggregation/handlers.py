@@ -88,12 +88,15 @@ class Handlers:
         await bookkeeping.post(tx, side, entry)
 
     async def _region(self, tx: Tx, event: IncidentCoded) -> str | None:
-        situation = await self._register.find(event.situation)
-        if situation is None:
+        """Return the region of an incident's place; the register is asked again, as of this transaction, for what it does not know."""
+        known = await self._register.find(event.situation)
+        if known is None or (event.place is not None and event.place not in self._regions_of(known)):
+            known = await self._register.find_in(tx, event.situation)
+        if known is None:
             raise _not_yet(tx, event, "situation.unknown")
-        regions = self._regions_of(situation)
         if event.place is None:
             return None
+        regions = self._regions_of(known)
         if event.place not in regions:
             raise _not_yet(tx, event, "place.unknown")
         return regions[event.place]

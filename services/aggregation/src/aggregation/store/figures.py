@@ -235,7 +235,8 @@ async def list_flaws(tx: Tx, moment: Moment) -> list[Flaw]:
             """
             select violation, decided_on is null as no_day, region is null as no_place, lines = '{_unattributed}' as no_attribution
             from counts_side.postings
-            where situation = $1 and position <= $2 and standing = 'verified' and (decided_on is null or region is null or lines = '{_unattributed}')
+            where situation = $1 and position <= $2 and standing = 'verified'
+                and (decided_on is null or region is null or lines = '{_unattributed}')
             group by 1, 2, 3, 4 having sum(sign) > 0 order by violation
             """,
         ),

@@ -1,0 +1,183 @@
+"""Aggregation over real HTTP on a real database: answers, refusals, contributors, snapshots."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chassis.sealing.opening_keys import generate_opening_key
+from contracts.events import SnapshotFrozen
+from contracts.situation import RecipientKey
+from support.running_aggregation import RunningAggregation, aggregation
+
+__all__ = ["aggregation"]
+EXCHANGE = Path(__file__).parents[1] / "data" / "exchange"
+YEAR = {"from": "2022-01-01", "to": "2023-01-01"}
+
+
+def document(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((EXCHANGE / f"{name}.json").read_text("utf-8"))
+    return loaded
+
+
+async def loaded(aggregation: RunningAggregation, name: str = "example") -> tuple[str, list[int]]:
+    coder, reached = await aggregation.house.load(document(name))
+    return coder.names.situation, reached
+
+
+async def test_an_answer_says_what_it_is_an_answer_to(aggregation: RunningAggregation) -> None:
+    situation, reached = await loaded(aggregation)
+    answer = await aggregation.table(situation, "verified_incidents", **{"from": "2022-04-01", "to": "2022-07-01"})
+    instant = answer["as_of"].pop("instant")
+    assert answer == {
+        "table": "verified_incidents",
+        "situation": situation,
+        "from": "2022-04-01",
+        "to": "2022-07-01",
+        "as_of": {"position": reached[-1]},
+        "rules": "counts/1",
+        "applies": ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "C12", "C13"],
+        "params": {"late_rule": "quarter", "late": "beside", "by": "quarter"},
+        "data": {"denial_humanitarian_access": 1},
+    }
+    again = await aggregation.table(situation, "verified_incidents", as_of=instant, **{"from": "2022-04-01", "to": "2022-07-01"})
+    assert (again["as_of"], again["data"]) == ({"position": reached[-1], "instant": instant}, answer["data"])
+
+
+async def test_a_table_as_of_an_earlier_position_or_instant_never_changes(aggregation: RunningAggregation) -> None:
+    situation, reached = await loaded(aggregation)
+    quarter = {"from": "2022-01-01", "to": "2022-04-01"}
+    then = await aggregation.table(situation, "verified_children", as_of=str(reached[0]), **quarter)
+    assert then["data"]["sexual_violence"]["girls"] == 3
+    by_instant = await aggregation.table(situation, "verified_children", as_of=then["as_of"]["instant"], **quarter)
+    assert by_instant == then
+    now = await aggregation.table(situation, "verified_children", **quarter)
+    assert "sexual_violence" not in now["data"]
+
+
+async def test_the_note_in_one_answer_equals_its_fourteen_tables(aggregation: RunningAggregation) -> None:
+    situation, _ = await loaded(aggregation, "history1")
+    note = (await aggregation.get(f"/v1/situations/{situation}/ghn", late="inside", **YEAR)).json()
+    assert len(note["data"]) == 14
+    for table, data in note["data"].items():
+        assert (await aggregation.table(situation, table, late="inside", **YEAR))["data"] == data
+
+
+@pytest.mark.parametrize(
+    ("table", "params", "status", "code"),
+    [
+        ("nonsense", YEAR, 404, "unknown_table"),
+        ("summary", {"from": "2023-01-01", "to": "2022-01-01"}, 422, "reversed_window"),
+        ("summary", {"from": "1000-01-01", "to": "2022-01-01"}, 422, "absurd_window"),
+        ("summary", {"from": "2022-01-01"}, 422, "missing_parameter"),
+        ("summary", {"from": "2022-01-01", "to": "20230101"}, 422, "unknown_value"),
+        ("summary", {**YEAR, "late": "above"}, 422, "unknown_value"),
+        ("summary", {**YEAR, "late_rule": ""}, 422, "unknown_value"),
+        ("summary", {**YEAR, "colour": "blue"}, 422, "unknown_parameter"),
+        ("summary", {**YEAR, "limit": "5"}, 422, "unknown_parameter"),
+        ("summary", {**YEAR, "as_of": "999999"}, 422, "future_as_of"),
+        ("summary", {**YEAR, "as_of": "2999-01-01T00:00:00Z"}, 422, "future_as_of"),
+        ("summary", {**YEAR, "as_of": "2022-01-01T00:00:00"}, 422, "unknown_value"),
+        ("summary", {**YEAR, "as_of": "-1"}, 422, "unknown_value"),
+        ("by_detail", YEAR, 422, "missing_field"),
+        ("by_detail", {**YEAR, "field": "shoe_size"}, 422, "unknown_value"),
+        ("trend", {**YEAR, "by": "week"}, 422, "unknown_value"),
+        ("exceptions", {**YEAR, "cursor": "nonsense"}, 422, "unknown_value"),
+        ("summary/contributors", {**YEAR, "cell": "children/dogs"}, 422, "unknown_cell"),
+        ("summary/contributors", {**YEAR, "cell": "children"}, 422, "unknown_cell"),
+        ("summary/contributors", YEAR, 422, "missing_parameter"),
+        ("trend/contributors", {**YEAR, "cell": "-1/violations"}, 422, "unknown_cell"),
+        ("children_multiple/contributors", {**YEAR, "cell": "99"}, 422, "unknown_cell"),
+    ],
+)
+async def test_a_bad_question_is_refused_with_a_code_and_a_remedy(
+    aggregation: RunningAggregation, table: str, params: dict[str, str], status: int, code: str
+) -> None:
+    situation, _ = await loaded(aggregation)
+    answer = await aggregation.get(f"/v1/situations/{situation}/tables/{table}", **params)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    problem = answer.json()
+    assert problem["code"] == code
+    assert problem["detail"]
+    for value in ("nonsense", "colour", "shoe_size", "dogs"):
+        assert value not in answer.text
+
+
+async def test_a_parameter_that_stands_twice_is_refused(aggregation: RunningAggregation) -> None:
+    situation, _ = await loaded(aggregation)
+    answer = await aggregation.get(f"/v1/situations/{situation}/tables/summary?from=2022-01-01&from=2021-01-01&to=2023-01-01")
+    assert answer.json()["code"] == "repeated_parameter"
+
+
+async def test_a_foreign_and_an_unknown_situation_are_not_found_alike(aggregation: RunningAggregation) -> None:
+    situation, _ = await loaded(aggregation)
+    foreign = await aggregation.get(f"/v1/situations/{situation}/tables/summary", situation="XOTHER", **YEAR)
+    unknown = await aggregation.get("/v1/situations/XNONE/tables/summary", **YEAR)
+    assert (foreign.status_code, foreign.json()) == (404, unknown.json())
+    assert foreign.json()["code"] == "not_found"
+    monitor = await aggregation.get(f"/v1/situations/{situation}/tables/summary", role="monitor", **YEAR)
+    assert monitor.json()["code"] == "forbidden"
+
+
+async def test_what_the_caller_has_is_not_sent_again(aggregation: RunningAggregation) -> None:
+    situation, _ = await loaded(aggregation)
+    path = f"/v1/situations/{situation}/tables/summary"
+    first = await aggregation.get(path, **YEAR)
+    again = await aggregation.get(path, headers={"If-None-Match": first.headers["etag"]}, **YEAR)
+    assert (again.status_code, again.content) == (304, b"")
+    other = await aggregation.get(path, headers={"If-None-Match": first.headers["etag"]}, late="inside", **YEAR)
+    assert other.status_code == 200
+
+
+async def test_a_long_answer_comes_in_pages_of_one_moment(aggregation: RunningAggregation) -> None:
+    situation, _ = await loaded(aggregation, "history1")
+    whole = await aggregation.table(situation, "exceptions", **YEAR)
+    assert whole["next"] is None
+    assert len(whole["data"]) > 4
+    pages: list[Any] = []
+    params = {"limit": "3"}
+    while True:
+        page = await aggregation.table(situation, "exceptions", **params, **YEAR)
+        pages += page["data"]
+        assert len(page["data"]) <= 3
+        if page["next"] is None:
+            break
+        params = {"limit": "3", "cursor": page["next"]}
+    assert pages == whole["data"]
+
+
+async def test_a_snapshot_is_frozen_once_and_sent_to_export(aggregation: RunningAggregation) -> None:
+    situation, reached = await loaded(aggregation)
+    await seal_for_export(aggregation, situation)
+    order = {"snapshot": str(uuid4()), **YEAR}
+    first = await aggregation.post(f"/v1/situations/{situation}/snapshots", order)
+    again = await aggregation.post(f"/v1/situations/{situation}/snapshots", order)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert first.json()["as_of"]["position"] == reached[-1]
+    clash = await aggregation.post(f"/v1/situations/{situation}/snapshots", {**order, "late": "inside"})
+    assert (clash.status_code, clash.json()["code"]) == (409, "snapshot.id_taken")
+    listed = (await aggregation.get(f"/v1/situations/{situation}/snapshots")).json()
+    assert listed == {"items": [first.json()], "next": None}
+    frozen = (await aggregation.get(f"/v1/situations/{situation}/snapshots/{order['snapshot']}")).json()
+    assert frozen["tables"]["summary"] == (await aggregation.table(situation, "summary", **YEAR))["data"]
+    assert await aggregation.owner.fetchval("select count(*) from outbox where event_type = $1", SnapshotFrozen.type) == 1
+    acts = await aggregation.owner.fetch("select action, subject_ref from audit_entries where situation = $1", situation)
+    assert [tuple(act) for act in acts] == [("snapshot.freeze", order["snapshot"])]
+
+
+async def test_only_an_officer_freezes(aggregation: RunningAggregation) -> None:
+    situation, _ = await loaded(aggregation)
+    answer = await aggregation.post(f"/v1/situations/{situation}/snapshots", YEAR, role="auditor")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def seal_for_export(aggregation: RunningAggregation, situation: str) -> None:
+    """Let the register name a key of export for the situation."""
+    known = await aggregation.service.register.get(situation)
+    key = generate_opening_key("export", situation).public
+    changed = known.model_copy(update={"version": 2, "recipients": {"export": [RecipientKey(id=key.id, public=key.base64)]}})
+    async with aggregation.service.database.transaction("register") as tx:
+        await aggregation.service.register.save(tx, changed)

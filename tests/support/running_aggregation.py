@@ -1,0 +1,94 @@
+"""Aggregation as it answers over HTTP, on a real database; coded events are handed to its handlers, no broker is there."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from aggregation.app import build
+from aggregation.handlers import Handlers
+from chassis.migrations import upgrade
+from chassis.sealing.keys import generate_signing_key
+from chassis.sealing.trust import Trust
+from chassis.service import Service
+from chassis.settings import MigrationSettings, ServiceSettings
+from local_stack.postgres import PostgresServer
+from support.counting import House
+from support.edge import served
+from support.issuer import Issuer
+
+
+@dataclass
+class RunningAggregation:
+    """The service over HTTP, its counting part, and a look behind it."""
+
+    client: httpx.AsyncClient
+    service: Service
+    house: House
+    issuer: Issuer
+    owner: asyncpg.Connection
+
+    async def get(
+        self, path: str, *, role: str = "officer", situation: str = "", headers: dict[str, str] | None = None, **params: str
+    ) -> httpx.Response:
+        """Ask as a person with one role in the path's situation (or another)."""
+        place = situation or path.split("/")[3]
+        token = self.issuer.token("olga", f"/{place}/{role}")
+        return await self.client.get(path, params=params or None, headers={"Authorization": f"Bearer {token}", **(headers or {})})
+
+    async def post(self, path: str, body: Any, *, role: str = "officer", situation: str = "") -> httpx.Response:
+        """Order something as a person with one role in the path's situation (or another)."""
+        token = self.issuer.token("olga", f"/{situation or path.split('/')[3]}/{role}")
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return await self.client.post(path, content=json.dumps(body).encode(), headers=headers)
+
+    async def table(self, situation: str, table: str, **params: str) -> Any:
+        """Return a table's answer, which must be one."""
+        answer = await self.get(f"/v1/situations/{situation}/tables/{table}", **params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+async def aggregation(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningAggregation]:
+    """Aggregation on a database of the module's own; every loaded file is a situation of its own. Events stay in the outbox."""
+    database = await postgres_server.create_service_database("aggregation", f"aggregation_{uuid4().hex[:12]}")
+    tmp_path, issuer = tmp_path_factory.mktemp("aggregation"), Issuer()
+    settings = MigrationSettings(migrations_database_url=SecretStr(database.owner_url), app_role="aggregation_app")
+    await asyncio.to_thread(upgrade, "aggregation", settings)
+    keys = tmp_path / "keys"
+    signing = generate_signing_key("aggregation")
+    signing.save(keys)
+    trust_file = tmp_path / "trust.json"
+    Trust().with_signing(signing.public).save(trust_file)
+    service, app = build(
+        ServiceSettings(
+            database_url=SecretStr(database.app_url),
+            kafka_bootstrap="127.0.0.1:1",
+            kafka_username="aggregation",
+            kafka_password=SecretStr("unused"),
+            keys_dir=keys,
+            trust_file=trust_file,
+            issuer=issuer.url,
+        )
+    )
+    handlers = Handlers(service.register)
+    service.register.on_removed = handlers.situation_removed
+    await service.database.open()
+    house = House(database=service.database, register=service.register, handlers=handlers)
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+            yield RunningAggregation(client, service, house, issuer, owner)
+    finally:
+        await owner.close()
+        await service.database.close()
+        issuer.stop()
+        await postgres_server.drop_database(database.name)
