@@ -7,8 +7,9 @@ import typer
 from typer.exceptions import TyperException
 
 from local_stack.errors import StackError
-from mrm import doctor, logs, processes, status, token, verify
+from mrm import doctor, logs, processes, replay, situation, status, token, verify
 from mrm.console import FAILED, MISUSED, CommandError, print_error, print_json, report_error, wants_traceback
+from mrm.demo import command as demo
 
 app = typer.Typer(
     name="mrm",
@@ -26,6 +27,9 @@ app.command("logs")(logs.logs)
 app.command("token")(token.token)
 app.command("verify")(verify.verify)
 app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+app.command("replay")(replay.replay)
+app.add_typer(situation.app, name="situation")
 
 
 @app.callback()

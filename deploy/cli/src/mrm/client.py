@@ -1,0 +1,142 @@
+"""The services' HTTP APIs as one caller sees them: tokens, patience with an installation that is restarting, refusals as sentences."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from contracts.topics import SERVICES
+from mrm.console import CommandError
+from mrm.people import People
+
+PATIENCE_SECONDS: Final = 120.0
+"""How long one request is tried again while a service is down or busy. Every request that is repeated is safe to repeat."""
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+_BUSY: Final = frozenset({429, 502, 503, 504})
+_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
+
+
+class RefusedError(CommandError):
+    """A service refused a request: its status, its stable code and the fields it named."""
+
+    def __init__(self, service: str, status: int, problem: Mapping[str, Any], *, repeated: bool) -> None:
+        self.status = status
+        self.problem_code = str(problem.get("code", "unknown"))
+        self.fields: list[dict[str, str]] = list(problem.get("errors") or [])
+        self.repeated = repeated
+        """Whether the request had been sent before without an answer: then a conflict may be its own doing."""
+        told = "".join(f"\n  {entry['field']}: {entry['message']}" for entry in self.fields[:_SHOWN])
+        more = f"\n  and {len(self.fields) - _SHOWN} more" if len(self.fields) > _SHOWN else ""
+        super().__init__(
+            f"{service} refused ({status} {self.problem_code}).{told}{more}",
+            remedy=str(problem.get("detail", "")),
+        )
+
+
+_SHOWN: Final = 5
+
+
+class UnreachableError(CommandError):
+    """A service gave no answer for as long as we were patient."""
+
+
+@dataclass(slots=True)
+class Api:
+    """The four services. Use it as an async context manager."""
+
+    addresses: Mapping[str, str]
+    people: People
+    patience: float = PATIENCE_SECONDS
+    _clients: dict[str, httpx.AsyncClient] | None = None
+
+    async def __aenter__(self) -> Self:
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+        self._clients = {
+            name: httpx.AsyncClient(base_url=self.addresses[name], timeout=_TIMEOUT, limits=limits, trust_env=False)
+            for name in SERVICES
+            if name in self.addresses
+        }
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for client in (self._clients or {}).values():
+            await client.aclose()
+
+    async def get(self, service: str, path: str, *, person: str, params: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON of a GET."""
+        return (await self.ask("GET", service, path, person=person, params=params)).json()
+
+    async def post(self, service: str, path: str, body: object, *, person: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON of a POST."""
+        answer = await self.ask("POST", service, path, person=person, body=body)
+        return answer.json() if answer.content else None
+
+    async def ask(
+        self, method: str, service: str, path: str, *, person: str, body: object = None, params: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send a request until it is answered. Raises RefusedError for a refusal and UnreachableError when patience ends.
+
+        A busy or absent service is asked again, with growing pauses; a refused token is renewed once.
+        """
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        deadline, pause = time.monotonic() + self.patience, _FIRST_PAUSE
+        repeated = renewed = False
+        while True:
+            try:
+                answer = await self._send(method, service, path, person=person, content=content, params=params)
+            except httpx.TransportError as error:
+                repeated = repeated or not isinstance(error, httpx.ConnectError)
+                waited = pause
+                if time.monotonic() + waited > deadline:
+                    raise UnreachableError(
+                        f"{service} does not answer ({type(error).__name__}).", remedy="`mrm status` tells what is wrong."
+                    ) from None
+            else:
+                if answer.is_success:
+                    return answer
+                if answer.status_code == httpx.codes.UNAUTHORIZED and not renewed:
+                    renewed = True
+                    self.people.forget(person)
+                    continue
+                waited = max(pause, _retry_after(answer))
+                if answer.status_code not in _BUSY or time.monotonic() + waited > deadline:
+                    raise RefusedError(service, answer.status_code, _problem(answer), repeated=repeated)
+            await asyncio.sleep(waited)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _send(
+        self, method: str, service: str, path: str, *, person: str, content: bytes | None, params: Mapping[str, str] | None
+    ) -> httpx.Response:
+        if self._clients is None or service not in self._clients:
+            raise UnreachableError(f"No address is known for {service}.", remedy="Give it in the file of tokens or start the stack.")
+        headers = {"Authorization": f"Bearer {await self.people.token(person)}"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        return await self._clients[service].request(method, path, content=content, params=params, headers=headers)
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Return the pause a service asks for, at most as long as ours."""
+    try:
+        return min(float(answer.headers.get("Retry-After", "0")), _LONGEST_PAUSE)
+    except ValueError:
+        return 0.0
+
+
+def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """Cut a list into parts of at most `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
