@@ -16,6 +16,7 @@ from chassis import telemetry
 from chassis.delivery.bus import ClusterWatch
 from chassis.delivery.consumer import Consumer
 from chassis.delivery.relay import Relay
+from chassis.http.server import server_config
 from chassis.storage import is_transient
 
 if TYPE_CHECKING:
@@ -54,15 +55,7 @@ class _Process:
         self._relay = Relay(database=service.database, events=service.events, settings=settings, cluster=self._cluster, health=health)
         self._consumer = Consumer(service.receiver, settings=settings, cluster=self._cluster, health=health)
         self._server = _Server(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=DRAIN_REQUESTS_SECONDS,
-            )
+            server_config(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=DRAIN_REQUESTS_SECONDS)
         )
 
     async def run(self) -> int:

@@ -121,6 +121,7 @@ def configure(service: str, *, level: str = "INFO", stream: TextIO | None = None
         logger.propagate = True
         if name.startswith(("uvicorn.access", "httpx", "httpcore")):
             logger.setLevel(logging.WARNING)
+    logging.setLogRecordFactory(_sanitized)
     logging.raiseExceptions = False
     logging.captureWarnings(capture=True)
     sys.excepthook = _last_words
@@ -186,18 +187,33 @@ def _frames(trace: TracebackType | None) -> list[str]:
     ]
 
 
+def _sanitized(*args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401 - what logging passes
+    """Make a library's log record without its words, arguments and error: whatever handler it meets has nothing else to print."""
+    record = _RECORD(*args, **kwargs)
+    template = record.msg if isinstance(record.msg, str) else ""
+    if record.name == "asyncio":
+        template = template.partition("\n")[0]
+    fields: dict[str, object] = {
+        "logger": record.name,
+        "where": f"{'/'.join(PurePath(record.pathname).parts[-2:])}:{record.lineno}",
+    }
+    if record.exc_info and record.exc_info[1] is not None:
+        fields |= describe(record.exc_info[1])
+    record.mrm_fields = fields
+    record.msg = _LIBRARY_EVENTS.get((record.name, template), "library_message")
+    record.args, record.exc_info, record.exc_text, record.stack_info = (), None, None, None
+    return record
+
+
 class _LibraryHandler(logging.Handler):
-    """Takes what libraries log and keeps who, where and how grave; their words and arguments stay behind."""
+    """Writes what is left of a library's log record."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        template = record.msg if isinstance(record.msg, str) else ""
-        event = _LIBRARY_EVENTS.get((record.name, template.split("\n")[0] if record.name == "asyncio" else template), "library_message")
-        where = f"{'/'.join(PurePath(record.pathname).parts[-2:])}:{record.lineno}"
-        fields: dict[str, object] = {"logger": record.name, "where": where}
-        if record.exc_info and record.exc_info[1] is not None:
-            fields |= describe(record.exc_info[1])
         level = "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
-        _write(level, event, fields)
+        _write(level, str(record.msg), getattr(record, "mrm_fields", {}))
+
+
+_RECORD: Final = logging.LogRecord
 
 
 def _last_words(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
