@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 from chassis.audit.recorder import Recorder
+from chassis.audit.sequencer import GROW_SECONDS, Sequencer
 from chassis.delivery.outbox import EventSealer
 from chassis.delivery.receiver import Receiver
 from chassis.identity import TokenVerifier
@@ -41,6 +42,8 @@ class Service:
     identity: TokenVerifier
     events: EventSealer
     receiver: Receiver
+    record: Sequencer
+    """The record of acts: what `tx.audit` wrote gets its place in the tree here."""
     health: dict[str, str] = field(default_factory=dict)
     """What readiness depends on: name of the check → "ok" or why not."""
 
@@ -69,6 +72,7 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
         identity=TokenVerifier(settings.issuer, settings.audience),
         events=events,
         receiver=Receiver(name, database=database, register=register, trust=trust, stop_after_parked=settings.stop_after_parked),
+        record=Sequencer(name, database=database, trust=trust, signer=lambda: events.signer),
         health={
             "process": "starting",
             "database": "not connected yet",
@@ -96,4 +100,5 @@ def run(
 
     service.register.on_removed = on_situation_removed
     service.receiver.configure(handlers, opener)
-    run_process(service, app, jobs)
+    growing = Job(name="audit_record", every_seconds=GROW_SECONDS, run=service.record.run)
+    run_process(service, app, (*jobs, growing))

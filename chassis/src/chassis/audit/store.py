@@ -35,6 +35,16 @@ class Leaf(NamedTuple):
     signed: SignedEntry | None
 
 
+class KeptCheckpoint(NamedTuple):
+    """A signed checkpoint as its row holds it; `signature` is the service's over the row."""
+
+    number: int
+    size: int
+    note: str
+    at: datetime
+    signature: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """What of the record is wanted. `situations` holds codes; `installation` asks for the acts on the installation as well."""
@@ -151,22 +161,23 @@ async def get_nodes(tx: Tx, nodes: Collection[Node]) -> dict[Node, bytes]:
     return {Node(row["level"], row["position"]): row["hash"] for row in rows}
 
 
-async def find_checkpoint(tx: Tx, size: int | None = None) -> str | None:
-    """Return the checkpoint signed at `size`, by default the newest one."""
-    if size is not None:
-        return await tx.fetchval("select note from audit_checkpoints where size = $1", size)  # type: ignore[no-any-return]
-    return await tx.fetchval("select note from audit_checkpoints order by size desc limit 1")  # type: ignore[no-any-return]
+async def find_checkpoint(tx: Tx) -> KeptCheckpoint | None:
+    """Return the newest checkpoint."""
+    row = await tx.fetchrow("select number, size, note, at, signature from audit_checkpoints order by number desc limit 1")
+    return None if row is None else KeptCheckpoint(*row)
 
 
-async def add_checkpoint(tx: Tx, size: int, note: str) -> None:
+async def add_checkpoint(tx: Tx, kept: KeptCheckpoint) -> None:
     """Keep a signed checkpoint."""
-    await tx.execute("insert into audit_checkpoints (size, note, at) values ($1, $2, $3)", size, note, tx.now)
+    await tx.execute("insert into audit_checkpoints (number, size, note, at, signature) values ($1, $2, $3, $4, $5)", *kept)
 
 
-async def list_checkpoints(tx: Tx, *, after: int, limit: int) -> list[tuple[int, str]]:
-    """Return checkpoints of sizes above `after`, smallest first."""
-    rows = await tx.fetch("select size, note from audit_checkpoints where size > $1 order by size limit $2", after, limit)
-    return [(row["size"], row["note"]) for row in rows]
+async def list_checkpoints(tx: Tx, *, after: int, limit: int) -> list[KeptCheckpoint]:
+    """Return checkpoints with numbers above `after`, in order."""
+    rows = await tx.fetch(
+        "select number, size, note, at, signature from audit_checkpoints where number > $1 order by number limit $2", after, limit
+    )
+    return [KeptCheckpoint(*row) for row in rows]
 
 
 async def list_leaves(tx: Tx, service: str, *, first: int, limit: int) -> list[Leaf]:
@@ -194,6 +205,19 @@ async def list_nodes(tx: Tx, *, first: int, end: int) -> dict[Node, bytes]:
         end,
     )
     return {Node(row["level"], row["position"]): row["hash"] for row in rows}
+
+
+async def count_astray(tx: Tx) -> int:
+    """Return how many notes of entries without a place name no entry, or one that has its place."""
+    return int(
+        await tx.fetchval(
+            """
+            select count(*) from audit_pending p
+            where not exists (select from audit_entries e where e.id = p.entry)
+                or exists (select from audit_leaves l where l.entry = p.entry)
+            """
+        )
+    )
 
 
 async def count_nodes(tx: Tx) -> int:
