@@ -163,6 +163,7 @@ def _line(line: str) -> SignatureLine:
         blob = base64.b64decode(match["blob"], validate=True) if match else b""
     except binascii.Error:
         blob = b""
-    if match is None or len(blob) <= 4:
+    found = SignatureLine(match["name"] if match else "", blob[:4], blob[4:])
+    if len(blob) <= 4 or found.encode() != f"{line}\n":  # base64 has one form only
         raise NoteError("not_a_note")
-    return SignatureLine(match["name"], blob[:4], blob[4:])
+    return found
