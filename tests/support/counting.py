@@ -10,6 +10,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 
 from aggregation import answers
+from aggregation.domain.contributors import Drill
 from aggregation.domain.questions import question_for
 from aggregation.domain.tables import TABLES
 from aggregation.handlers import Handlers
@@ -76,6 +77,15 @@ class House:
             if position is not None:
                 moment = ledger.Moment(situation=situation, position=position, instant=None, side=moment.side)
             return await answers.answer(tx, TABLES[table], question, moment)
+
+    async def drill(self, situation: str, table: str, *, params: dict[str, str], position: int | None = None) -> Drill:
+        """Ask for everything behind the numbers of one table."""
+        question = question_for(TABLES[table], params)
+        async with self.database.reading("drill") as tx:
+            moment = await ledger.get_now(tx, situation)
+            if position is not None:
+                moment = ledger.Moment(situation=situation, position=position, instant=None, side=moment.side)
+            return await answers.drill(tx, TABLES[table], question, moment)
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,7 @@
 An act is ("incident", {...}), ("decision", {...}) or ("link", {...}) as in an exchange file. What is known at a moment is the acts up
 to it. Slow and obvious on purpose.
 """
+# ruff: noqa: ANN001, ANN201, ANN204, PLR0911, PLR0912 - lists of dictionaries as the file has them, and one long list of tables
 
 from datetime import date, timedelta
 
@@ -49,6 +50,7 @@ class Oracle:
         self.decision = {}
         self.duplicates = []
         self.same = []
+        self.known_children = None
         for kind, act in acts:
             if kind == "incident":
                 self.incidents[act["key"]] = act
@@ -63,7 +65,9 @@ class Oracle:
                 self.same.append({act["victim"], act["of"]})
             else:
                 self.same.remove({act["victim"], act["of"]})
-        self.violations = [self.describe(incident, violation) for incident in self.incidents.values() for violation in incident["violations"]]
+        self.violations = [
+            self.describe(incident, violation) for incident in self.incidents.values() for violation in incident["violations"]
+        ]
         held = {violation["ref"] for violation in self.violations}
         hidden = {one for one, of in self.duplicates if one in held and of in held}
         self.counting = [violation for violation in self.violations if violation["ref"] not in hidden]
@@ -76,7 +80,7 @@ class Oracle:
         decision = self.decision.get(ref)
         victims = [victim for victim in incident.get("victims", []) if violation["key"] in victim["violations"]]
         groups = [group for group in incident.get("groups", []) if violation["key"] in group["violations"]]
-        linked = {column: 0 for column in ("boys", "girls", "unknown")}
+        linked = dict.fromkeys(("boys", "girls", "unknown"), 0)
         for victim in victims:
             linked[COLUMN[victim["sex"]]] += 1
         for group in groups:
@@ -87,7 +91,7 @@ class Oracle:
         elif violation["type"] in CHILD_TYPES or violation["type"] == "deprivation_liberty":
             tally = dict(linked)
         else:
-            tally = {column: 0 for column in linked}
+            tally = dict.fromkeys(linked, 0)
         if decision is not None and decision.get("attribution") is not None:
             entries = decision["attribution"]
         else:
@@ -167,11 +171,14 @@ class Oracle:
 
     def children(self):
         """All distinct children as sets of records."""
+        if self.known_children is not None:
+            return self.known_children
         groups = [{record} for record in self.records]
         for pair in self.same:
             if pair <= set(self.records):
                 touched = [group for group in groups if group & pair]
                 groups = [group for group in groups if not group & pair] + [set().union(*touched)]
+        self.known_children = groups
         return groups
 
     def sex(self, child):
@@ -239,7 +246,7 @@ class Oracle:
             return {
                 kind: rows
                 for kind in COUNTED
-                if (rows := self.amounts([v for v in main if v["type"] == kind], lambda v: set(v["details"].get(params["field"], [])) or ["_none"]))
+                if (rows := self.amounts([v for v in main if v["type"] == kind], lambda v: self.codes(v, params["field"])))
             }
         if table == "ages":
             counted = [violation for violation in main if violation["type"] in CHILD_TYPES]
@@ -252,14 +259,15 @@ class Oracle:
         if table == "context":
             beside = self.verified(start, end, ["military_use", "deprivation_liberty"])
             uses = [violation for violation in beside if violation["type"] == "military_use"]
-            liberty = {column: sum(v["tally"][column] for v in beside if v["type"] != "military_use") for column in ("boys", "girls", "unknown")}
+            deprived = [violation["tally"] for violation in beside if violation["type"] == "deprivation_liberty"]
+            liberty = {column: sum(tally[column] for tally in deprived) for column in ("boys", "girls", "unknown")}
             return {
-                "military_use": {**self.amounts(uses, lambda v: set(v["details"].get("military_use_type", [])) or ["_none"]), "total": len(uses)},
+                "military_use": {**self.amounts(uses, lambda v: self.codes(v, "military_use_type")), "total": len(uses)},
                 "deprivation_liberty": {**liberty, "total": sum(liberty.values())},
             }
         if table == "trend":
             return [
-                {"from": first.isoformat(), "to": last.isoformat(), **{k: v for k, v in self.head(self.verified(first, last)).items() if k != "children"}}
+                {"from": first.isoformat(), "to": last.isoformat(), **self.numbers(self.verified(first, last))}
                 for first, last in self.parts(start, end, params.get("by", "quarter"))
             ]
         if table == "children_multiple":
@@ -302,13 +310,18 @@ class Oracle:
             for region in regions
         }
 
+    def codes(self, violation, field):
+        return set(violation["details"].get(field, [])) or {"_none"}
+
     def head(self, violations):
+        return {**self.numbers(violations), "children": self.children_affected(violations)}
+
+    def numbers(self, violations):
         return {
             "violations": sum(violation["amount"] for violation in violations),
             "by_grave_violation": {
                 grave: sum(violation["amount"] for violation in violations if violation["type"] in types) for grave, types in GRAVE.items()
             },
-            "children": self.children_affected(violations),
         }
 
     def parts(self, start, end, by):
@@ -354,3 +367,30 @@ class Oracle:
                 if missing:
                     found.append({"violation": violation["ref"], "missing": missing})
         return sorted(found, key=lambda flaw: flaw["violation"])
+
+    # contributors
+
+    def behind(self, table, start, end, params, path):
+        """The violations through which the children of a number of `summary` or `ages` are counted."""
+        first, last, params = day(start), day(end), params or {}
+        rule = params.get("late_rule", "window")
+        verified = self.verified(first, last, CHILD_TYPES)
+        if path[0] == "late":
+            chosen = [violation for violation in verified if self.is_late(violation, first, rule)]
+        elif params.get("late") == "inside":
+            chosen = verified
+        else:
+            chosen = [violation for violation in verified if not self.is_late(violation, first, rule)]
+        found = set()
+        for child in self.children_in(chosen):
+            age = self.age(child, chosen)
+            band = next((name for name, low, high in BANDS if age is not None and low <= age <= high), "unknown")
+            if path[-1] in ("total", COLUMN[self.sex(child)]) if table == "summary" else path[-1] == band:
+                found |= {violation["ref"] for violation in chosen if child & set(violation["victims"])}
+        if table == "summary":
+            columns = ["boys", "girls", "unknown"] if path[-1] == "total" else [path[-1]]
+            for violation in chosen:
+                sizes = [violation["beyond"], *(group for _, group in violation["groups"])]
+                if any(size.get(column, 0) for size in sizes for column in columns):
+                    found.add(violation["ref"])
+        return found

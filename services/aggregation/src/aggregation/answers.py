@@ -1,12 +1,11 @@
 """Answers questions: reads what a table needs as of a moment and lets the domain render it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from aggregation.domain import children
 from aggregation.domain.children import Affected, MultipleChild
-from aggregation.domain.contributors import CHILD_LISTS, Contribution, Path, counts_children, of_list, shares, through, value_at
+from aggregation.domain.contributors import Drill
 from aggregation.domain.counting import Answer, Cell, Material
 from aggregation.domain.incident import Standing
 from aggregation.domain.questions import Question
@@ -87,38 +86,18 @@ async def _linked_children(tx: Tx, scope: Scope, needs: frozenset[Need]) -> _Lin
     return _Linked(names, children.children_of(suffered, edges=edges, records=records))
 
 
-@dataclass(frozen=True, slots=True)
-class Contributors:
-    """A number and the violations behind it, by their names."""
-
-    value: Any
-    violations: list[Contribution]
-
-
-async def answer_contributors(tx: Tx, table: Table, question: Question, moment: Moment, *, path: Path) -> Contributors:
-    """Return the violations behind one number of a table (C13); raises Refusal for a path that leads to none."""
+async def drill(tx: Tx, table: Table, question: Question, moment: Moment) -> Drill:
+    """Read a table with everything behind its numbers (C13)."""
     material = await material_for(tx, table, question, moment)
-    rendered = table.render(material)
-    is_list = table.name in CHILD_LISTS or Need.FLAWS in table.needs
-    value = value_at(rendered, path, lists=is_list)
-    if is_list:
-        return Contributors(value, of_list(table, path, material))
     scope = scope_of(question, moment)
-    base = Material(parts=material.parts, late_inside=question.late_inside)
     field = question.field if table.asks_field else table.field
-    cells = await figures.list_cells_by_violation(tx, scope, table.standing, field=field, parts=material.parts)
-    if not counts_children(table, path):
-        return Contributors(value, shares(table, path, rendered, cells, base))
-    return Contributors(
-        value,
-        through(
-            table,
-            path,
-            children=await _children_one_by_one(tx, scope),
-            groups=await figures.list_groups_one_by_one(tx, scope),
-            cells=cells if table.cells else [],
-            base=base,
-        ),
+    counts_children = Need.AFFECTED in table.needs
+    return Drill(
+        table=table,
+        material=material,
+        cells=await figures.list_cells_by_violation(tx, scope, table.standing, field=field, parts=material.parts) if table.cells else [],
+        children=await _children_one_by_one(tx, scope) if counts_children else [],
+        groups=await figures.list_groups_one_by_one(tx, scope) if counts_children else [],
     )
 
 

@@ -46,56 +46,70 @@ def counts_children(table: Table, path: Path) -> bool:
     return table.name == "ages" or (table.name == "summary" and "children" in path)
 
 
-def shares(table: Table, path: Path, answer: Answer, cells: Iterable[tuple[str, Cell]], base: Material) -> list[Contribution]:
-    """Return each violation's share in an amount: the same table rendered for its cell alone."""
-    known: dict[Cell, int] = {}
-    found = []
-    for violation, cell in cells:
-        if cell not in known:
-            known[cell] = _share(table, path, answer, replace(base, cells=[cell]))
-        if known[cell]:
-            found.append(Contribution(violation, known[cell]))
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """A table's answer with everything behind it: `cells` per violation, `children` and `groups` one by one where it counts children."""
 
+    table: Table
+    material: Material
+    cells: Sequence[tuple[str, Cell]] = ()
+    children: Sequence[Affected] = ()
+    groups: Sequence[AffectedGroups] = ()
 
-def through(
-    table: Table,
-    path: Path,
-    *,
-    children: Sequence[Affected],
-    groups: Sequence[AffectedGroups],
-    cells: Iterable[tuple[str, Cell]],
-    base: Material,
-) -> list[Contribution]:
-    """Return every violation through which a child of the number is counted (C9): as a record, in a group, or beyond both."""
-    late_part = path[0] == "late"
-    violations: set[str] = set()
+    def contributors(self, path: Path) -> tuple[Any, list[Contribution]]:
+        """Return the number at a path and the violations behind it, by their names; raises Refusal for a path that leads to none."""
+        answer = self.table.render(self.material)
+        listed = self.table.name in CHILD_LISTS or self.table.name == "exceptions"
+        value = value_at(answer, path, lists=listed)
+        if listed:
+            return value, self._of_list(path)
+        if counts_children(self.table, path):
+            return value, self._through(path)
+        return value, self._shares(path, answer)
 
-    def part(links: Iterable[tuple[str, bool]]) -> set[str]:
-        return {violation for violation, late in links if (late if late_part else base.late_inside or not late)}
+    def _base(self) -> Material:
+        return Material(parts=self.material.parts, late_inside=self.material.late_inside)
 
-    for child in children:
-        if _dig_number(table.render(replace(base, affected=[child])), path):
-            violations |= part(child.violations)
-    for group in groups:
-        if _dig_number(table.render(replace(base, groups=[group])), path):
-            violations |= part(group.violations)
-    for violation, cell in cells:
-        if cell.type in CHILD_TYPES and cell.beyond.total and _dig_number(table.render(replace(base, cells=[cell])), path):
-            violations.add(violation)
-    return [Contribution(violation, None) for violation in sorted(violations)]
+    def _shares(self, path: Path, answer: Answer) -> list[Contribution]:
+        """Each violation's share in an amount: the same table rendered for its cell alone."""
+        known: dict[Cell, int] = {}
+        found = []
+        for violation, cell in self.cells:
+            if cell not in known:
+                known[cell] = _share(self.table, path, answer, replace(self._base(), cells=[cell]))
+            if known[cell]:
+                found.append(Contribution(violation, known[cell]))
+        return found
 
+    def _through(self, path: Path) -> list[Contribution]:
+        """Every violation through which a child of the number is counted (C9): as a record, in a group, or beyond both."""
+        base, late_part = self._base(), path[0] == "late"
+        violations: set[str] = set()
 
-def of_list(table: Table, path: Path, material: Material) -> list[Contribution]:
-    """Return the violations of one entry of a list of children, groups or flaws."""
-    index = int(path[0])
-    if table.name == "children_multiple":
-        violations: Sequence[str] = counting.ordered_children(material)[index].violations
-    elif table.name == "groups_multiple":
-        violations = counting.ordered_groups(material)[index].violations
-    else:
-        violations = [material.flaws[index].violation]
-    return [Contribution(violation, 1) for violation in violations]
+        def part(links: Iterable[tuple[str, bool]]) -> set[str]:
+            return {violation for violation, late in links if (late if late_part else base.late_inside or not late)}
+
+        for child in self.children:
+            if _dig_number(self.table.render(replace(base, affected=[child])), path):
+                violations |= part(child.violations)
+        for group in self.groups:
+            if _dig_number(self.table.render(replace(base, groups=[group])), path):
+                violations |= part(group.violations)
+        for violation, cell in self.cells:
+            if cell.type in CHILD_TYPES and cell.beyond.total and _dig_number(self.table.render(replace(base, cells=[cell])), path):
+                violations.add(violation)
+        return [Contribution(violation, None) for violation in sorted(violations)]
+
+    def _of_list(self, path: Path) -> list[Contribution]:
+        """The violations of one entry of a list of children, groups or flaws."""
+        index = int(path[0])
+        if self.table.name == "children_multiple":
+            violations: Sequence[str] = counting.ordered_children(self.material)[index].violations
+        elif self.table.name == "groups_multiple":
+            violations = counting.ordered_groups(self.material)[index].violations
+        else:
+            violations = [self.material.flaws[index].violation]
+        return [Contribution(violation, 1) for violation in violations]
 
 
 def _share(table: Table, path: Path, answer: Answer, material: Material) -> int:

@@ -55,12 +55,13 @@ async def read_contributors(request: Request, situation: str, table: str, caller
     cell = request.query_params.get("cell")
 
     async def read(tx: Tx, known: Table, question: Question, moment: Moment) -> dict[str, Any]:
-        found = await answers.answer_contributors(tx, known, question, moment, path=read_path(cell))
+        path = read_path(cell)
+        value, found = (await answers.drill(tx, known, question, moment)).contributors(path)
         data = [
             {"violation": entry.violation} if entry.amount is None else {"violation": entry.violation, "amount": entry.amount}
-            for entry in found.violations
+            for entry in found
         ]
-        return {"cell": cell, "value": found.value, "data": data}
+        return {"cell": cell, "value": value, "data": data}
 
     return await _ask(request, caller, situation, table, read, drop=("cell",), sliced=True)
 
