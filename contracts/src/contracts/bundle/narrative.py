@@ -75,6 +75,8 @@ def markdown(figures: Figures, narrative: NarrativeSource) -> bytes:
 def _cell(term: str, tables: dict[str, Any]) -> int | None:
     path = term.split("/" if "/" in term else ".")
     table, steps = path[0], path[1:]
+    if table not in tables and steps:  # the name of a table may hold a dot itself
+        table, steps = f"{table}.{steps[0]}", steps[1:]
     if table not in tables or not steps:
         return None
     node = tables[table]

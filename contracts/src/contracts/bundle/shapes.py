@@ -109,11 +109,13 @@ _CHILDREN: Final = TypeAdapter[Any](dict[ChildType, Children])
 _INCIDENTS: Final = TypeAdapter[Any](dict[IncidentType, Number])
 _LINES: Final = TypeAdapter[Any](dict[str, dict[Column, Number]])
 
+DETAIL: Final = "by_detail"
 SHAPES: Final[dict[str, TypeAdapter[Any]]] = {
     **{f"{part}_children": _CHILDREN for part in ("verified", "late", "unverified")},
     **{f"{part}_incidents": _INCIDENTS for part in ("verified", "late", "unverified")},
     **{f"{part}_by_{by}": _LINES for part in ("verified", "late", "unverified") for by in ("party", "region")},
     "summary": TypeAdapter(Summary),
+    "summary_previous": TypeAdapter(Summary),
     "by_grave_violation_and_party": TypeAdapter(dict[GraveViolation, dict[str, Number]]),
     "by_grave_violation_and_parties": TypeAdapter(dict[GraveViolation, list[PartySet]]),
     "context": TypeAdapter(Context),
@@ -127,17 +129,22 @@ SHAPES: Final[dict[str, TypeAdapter[Any]]] = {
 """The tables whose form is fixed, by name."""
 
 
+def base_of(name: str) -> str:
+    """Return the table that a name asks: `by_detail.weapon_type` is `by_detail` of one field."""
+    return DETAIL if name.startswith(f"{DETAIL}.") else name
+
+
 def misshapen(tables: dict[str, Any]) -> list[str]:
     """Return the names of the tables that do not have their form, or that hold a number that is no whole count."""
     found = []
     for name, data in tables.items():
-        adapter = SHAPES.get(name)
+        adapter = SHAPES.get(base_of(name))
         if not _whole_numbers(data, depth=0):
             found.append(name)
             continue
         try:
             if adapter is not None:
-                adapter.validate_json(canonical_json(data))
+                adapter.validate_json(canonical_json(data), strict=True)
         except ValidationError:
             found.append(name)
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.bundle.manifest import Figures
+from contracts.bundle.shapes import base_of
 from contracts.vocabulary import GRAVE_VIOLATIONS, label
 
 Cell = str | int
@@ -67,7 +68,7 @@ class Sheet:
 def sheet_of(name: str, figures: Figures) -> Sheet:
     """Return one table of the figures as rows; the tables must have their form (`shapes.misshapen`)."""
     data = figures.tables[name]
-    render = _RENDER.get(name)
+    render = _RENDER.get(base_of(name))
     return render(data, figures) if render is not None else _any(data, figures)
 
 
@@ -261,6 +262,14 @@ def _exceptions(data: Sequence[Mapping[str, Any]], _: Figures) -> Sheet:
     )
 
 
+def _by_detail(data: Mapping[str, Mapping[str, int]], _: Figures) -> Sheet:
+    return Sheet(
+        ("Violation type", "Code", "Figure"),
+        ("#event+type+code", "#event+detail+code", "#indicator+num"),
+        tuple((kind, code, data[kind][code]) for kind in COLUMNS if kind in data for code in sorted(data[kind])),
+    )
+
+
 def _ages(data: Mapping[str, int], _: Figures) -> Sheet:
     return Sheet(("Age band", "Children"), ("#affected+age+band", "#affected+children"), tuple(sorted(data.items())))
 
@@ -289,6 +298,8 @@ _RENDER: Final[dict[str, Callable[[Any, Figures], Sheet]]] = {
     **{f"{part}_by_party": _by_party for part in ("verified", "late", "unverified")},
     **{f"{part}_by_region": _by_region for part in ("verified", "late", "unverified")},
     "summary": _summary,
+    "summary_previous": _summary,
+    "by_detail": _by_detail,
     "by_grave_violation_and_party": _grave_by_party,
     "by_grave_violation_and_parties": _grave_by_parties,
     "context": _context,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from contracts.bundle.shapes import misshapen
+from contracts.bundle.shapes import DETAIL, base_of, misshapen
 from contracts.vocabulary import CHILD_TYPES, GRAVE_VIOLATIONS, INCIDENT_TYPES
 
 MEMO_LINES: Final = frozenset({"_joint", "_crossfire"})
@@ -37,18 +37,7 @@ def contradictions(tables: Tables, *, params: Mapping[str, str]) -> list[Contrad
     wrong = misshapen(dict(tables))
     found = [Contradiction(name, "", "The table does not have its form, or holds a number that is not a whole count.") for name in wrong]
     sound = {name: data for name, data in tables.items() if name not in wrong}
-    for check in (
-        _children,
-        _lines,
-        _regions_and_parties,
-        _summary,
-        _summary_and_types,
-        _grave_by_party,
-        _grave_by_parties,
-        _context,
-        _trend,
-        _ages,
-    ):
+    for check in _CHECKS:
         found.extend(check(sound, params))
     return found
 
@@ -108,26 +97,44 @@ def _bounded(table: str, column: str, lines: Mapping[str, int]) -> Iterator[Cont
 
 
 def _summary(tables: Tables, _: Mapping[str, str]) -> Iterator[Contradiction]:
-    summary = tables.get("summary")
-    if summary is None:
-        return
-    for prefix, part in (("", summary), ("late/", summary["late"])):
-        six = part["by_grave_violation"]
-        if sum(six.values()) != part["violations"]:
-            yield Contradiction("summary", f"{prefix}violations", "The six grave violations do not add up to the violations.")
-        yield from _sexes("summary", f"{prefix}children", part["children"])
-        of_children = sum(amount for code, amount in six.items() if set(GRAVE_VIOLATIONS[code]) <= CHILD_TYPES)
-        if part["children"]["total"] > of_children:
-            yield Contradiction("summary", f"{prefix}children/total", "More children are affected than violations count children.")
+    for name in ("summary", "summary_previous"):
+        summary = tables.get(name)
+        for prefix, part in (("", summary), ("late/", summary["late"])) if summary is not None else ():
+            yield from _summary_part(name, prefix, part)
+
+
+def _summary_part(name: str, prefix: str, part: Mapping[str, Any]) -> Iterator[Contradiction]:
+    six = part["by_grave_violation"]
+    if sum(six.values()) != part["violations"]:
+        yield Contradiction(name, f"{prefix}violations", "The six grave violations do not add up to the violations.")
+    yield from _sexes(name, f"{prefix}children", part["children"])
+    of_children = sum(amount for code, amount in six.items() if set(GRAVE_VIOLATIONS[code]) <= CHILD_TYPES)
+    if part["children"]["total"] > of_children:
+        yield Contradiction(name, f"{prefix}children/total", "More children are affected than violations count children.")
+
+
+def _details(tables: Tables, params: Mapping[str, str]) -> Iterator[Contradiction]:
+    """Compare each `by_detail` with the tables by type: a violation stands under each of its codes, or under `_none`."""
+    amounts = _amounts(tables, "verified") if _is_one_set(params) else None
+    for name, data in tables.items():
+        if base_of(name) != DETAIL or amounts is None:
+            continue
+        for kind, amount in amounts.items():
+            codes = data.get(kind, {})
+            if sum(codes.values()) < amount or any(value > amount for value in codes.values()):
+                yield Contradiction(name, kind, "The codes cannot make up the figure of the type.")
+
+
+def _is_one_set(params: Mapping[str, str]) -> bool:
+    return "late_rule" in params or params.get("late") == "inside"
 
 
 def _summary_and_types(tables: Tables, params: Mapping[str, str]) -> Iterator[Contradiction]:
     """Compare `summary` with the tables by type: one set only if one late rule was set for all (GHN tables have their own default)."""
     summary = tables.get("summary")
-    one_rule = "late_rule" in params
-    if summary is None or not (one_rule or params.get("late") == "inside"):
+    if summary is None or not _is_one_set(params):
         return
-    for part, prefix in _PARTS if one_rule else _PARTS[:1]:
+    for part, prefix in _PARTS if "late_rule" in params else _PARTS[:1]:
         amounts = _amounts(tables, part)
         if amounts is None:
             continue
@@ -194,3 +201,18 @@ def _ages(tables: Tables, _: Mapping[str, str]) -> Iterator[Contradiction]:
     ages, summary = tables.get("ages"), tables.get("summary")
     if ages is not None and summary is not None and sum(ages.values()) > summary["children"]["total"]:
         yield Contradiction("ages", "", "The age bands hold more children than are affected.")
+
+
+_CHECKS: Final = (
+    _children,
+    _lines,
+    _regions_and_parties,
+    _summary,
+    _summary_and_types,
+    _details,
+    _grave_by_party,
+    _grave_by_parties,
+    _context,
+    _trend,
+    _ages,
+)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import typst
 
@@ -33,18 +33,34 @@ class Report:
 
 
 def pdf(report: Report) -> bytes:
-    """Return the report as PDF/A, the same bytes for the same report."""
-    document = typst.compile(
+    """Return the report, the same bytes for the same report: as PDF/A, or as plain PDF if a name needs a letter that no font here has."""
+    data = json.dumps(_printable(_content(report)), ensure_ascii=False)
+    try:
+        return _compiled(data, report.created_at, standard="a-2b")
+    except typst.TypstError:
+        return _compiled(data, report.created_at, standard=None)
+
+
+def _compiled(data: str, created_at: datetime, *, standard: Literal["a-2b"] | None) -> bytes:
+    return typst.compile(
         _template(),
         format="pdf",
         font_paths=_fonts(),
-        sys_inputs={"data": json.dumps(_content(report), ensure_ascii=False)},
-        pdf_standards="a-2b",
-        timestamp=int(report.created_at.timestamp()),
+        sys_inputs={"data": data},
+        pdf_standards=standard,
+        timestamp=int(created_at.timestamp()),
     )
-    if not isinstance(document, bytes):
-        raise TypeError("typst gave no document")
-    return document
+
+
+def _printable(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave out what cannot be printed, such as control characters; line ends stay."""
+    if isinstance(node, dict):
+        return {key: _printable(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_printable(value) for value in node]
+    if isinstance(node, str):
+        return "".join(letter for letter in node if letter.isprintable() or letter in "\n\t\u200c\u200d\u200e\u200f")
+    return node
 
 
 @cache
@@ -111,13 +127,18 @@ def _key_figures(summary: dict[str, Any]) -> list[list[str]]:
 
 
 def _by_violation(tables: dict[str, Any]) -> dict[str, Any]:
-    summary = tables["summary"]
-    late = summary["late"]
+    columns = [tables["summary"], tables["summary"]["late"]]
+    header = ["Violation", "Verified", "LATE"]
+    note = ""
+    if "summary_previous" in tables:
+        columns.append(tables["summary_previous"])
+        header.append("Verified in the period before")
+        note = "The period before is of equal length and ends where this one begins."
     rows: list[list[Cell]] = [
-        [label("grave_violation", code), summary["by_grave_violation"][code], late["by_grave_violation"][code]] for code in GRAVE_VIOLATIONS
+        [label("grave_violation", code), *(column["by_grave_violation"][code] for column in columns)] for code in GRAVE_VIOLATIONS
     ]
-    total: list[Cell] = ["All grave violations", summary["violations"], late["violations"]]
-    return _table("Verified grave violations", ["Violation", "Verified", "LATE"], rows, total=total)
+    total: list[Cell] = ["All grave violations", *(column["violations"] for column in columns)]
+    return _table("Verified grave violations", header, rows, total=total, note=note)
 
 
 def _children(tables: dict[str, Any]) -> dict[str, Any]:
