@@ -54,9 +54,7 @@ class _Process:
         self._cluster = ClusterWatch(settings, health)
         self._relay = Relay(database=service.database, events=service.events, settings=settings, cluster=self._cluster, health=health)
         self._consumer = Consumer(service.receiver, settings=settings, cluster=self._cluster, health=health)
-        self._server = _Server(
-            server_config(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=DRAIN_REQUESTS_SECONDS)
-        )
+        self._server = _Server(server_config(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=DRAIN_REQUESTS_SECONDS))
 
     async def run(self) -> int:
         """Run all parts; returns the exit status."""

@@ -18,6 +18,7 @@ ACQUIRE_SECONDS: Final = 10.0
 _TRANSIENT: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # a closed connection; but see is_transient
+    asyncpg.InternalClientError,  # a connection that the server is just ending
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,  # serialization failures and deadlocks

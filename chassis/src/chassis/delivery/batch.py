@@ -85,11 +85,12 @@ class Batch:
 
     async def load(self, reads: Sequence[Read]) -> None:
         """Lock the order of every subject met here and read all that is known of it and of these events."""
-        subjects = {read.subject for read in reads if read.subject is not None and read.confirmation is None}
-        headers = [read.header for read in reads if read.header is not None]
-        if not subjects:
+        ordered = [read for read in reads if read.confirmation is None]
+        headers = [read.header for read in ordered if read.header is not None]
+        if not headers:
             return
         self._removed = await store.lock_situations(self._tx, {header.situation for header in headers})
+        subjects = {read.subject for read in ordered if read.subject is not None and not self._is_removed(read)}
         self._lasts = await store.lock_subjects(self._tx, subjects)
         self._applied = await store.list_applied(self._tx, self._service, [header.event for header in headers])
         for row in await store.list_parked_of(self._tx, subjects):
@@ -138,7 +139,7 @@ class Batch:
             return Result.REFUSED
         if read.topic.confirmed:
             self._changes.due.add((read.topic.writer, header.event))
-        if header.event in self._applied or header.event in self._parked.get(subject, {}) or self._is_removed(read, header):
+        if header.event in self._applied or header.event in self._parked.get(subject, {}) or self._is_removed(read):
             return Result.AGAIN
         return await self._taken_new(read, header, subject)
 
@@ -164,7 +165,7 @@ class Batch:
         if row.event_id is None:  # what could not be authenticated now can: as if it came only now
             self._changes.unparked.add(row.id)
             return await self._taken(read)
-        if header.event in self._applied or self._is_removed(read, header):
+        if header.event in self._applied or self._is_removed(read):
             self._changes.unparked.add(row.id)
             return Result.AGAIN
         last = self._lasts[subject]
@@ -185,8 +186,10 @@ class Batch:
             return True
         return header.sequence == last + 1 and header.situation in self._removed
 
-    def _is_removed(self, read: Read, header: Header) -> bool:
-        return self._removed.get(header.situation, False) and SituationRegistered.type not in read.topic.events
+    def _is_removed(self, read: Read) -> bool:
+        """Whether the event's situation is removed here; of its register entries even late ones count."""
+        removed = read.header is not None and self._removed.get(read.header.situation, False)
+        return removed and SituationRegistered.type not in read.topic.events
 
     async def _refusal(self, read: Read, header: Header) -> str | None:
         """Apply the event and return None, or undo what it did and return why it must be parked."""

@@ -83,8 +83,8 @@ async def confirm(tx: Tx, reader: str, event_ids: Collection[UUID]) -> None:
         )
         update outbox set
             awaiting = array_remove(awaiting, $2),
-            done_at = case when array_remove(awaiting, $2) = '{}' then $3 end,
-            sent_at = coalesce(sent_at, $3)
+            done_at = case when array_remove(awaiting, $2) = '{}' then $3::timestamptz end,
+            sent_at = coalesce(sent_at, $3::timestamptz)
         from confirmed where outbox.id = confirmed.id
         """,
         list(event_ids),
@@ -124,10 +124,10 @@ async def mark_sent(connection: Connection, row_ids: Sequence[int], *, now: date
         """
         with acknowledged as (select id from outbox where id = any($1::bigint[]) order by id for update)
         update outbox set
-            sent_at = $2,
+            sent_at = $2::timestamptz,
             attempts = attempts + 1,
-            resend_at = $2 + least($3::interval * power(2, least(attempts, 20)), $4::interval),
-            done_at = case when awaiting = '{}' then coalesce(done_at, $2) end
+            resend_at = $2::timestamptz + least($3::interval * power(2, least(attempts, 20)), $4::interval),
+            done_at = case when awaiting = '{}' then coalesce(done_at, $2::timestamptz) end
         from acknowledged where outbox.id = acknowledged.id
         """,
         list(row_ids),
