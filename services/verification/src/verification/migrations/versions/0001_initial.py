@@ -12,4 +12,4 @@ depends_on = None
 
 def upgrade() -> None:
     run_sql(delivery_tables())
-    run_sql(Path(__file__).with_name("verification_v1.sql").read_text(encoding="utf-8"))
+    run_sql(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

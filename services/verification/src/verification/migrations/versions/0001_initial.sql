@@ -182,11 +182,12 @@ create index decisions_of_violation on decisions (situation, incident, violation
 create function require_both_cochairs() returns trigger language plpgsql as $$
 begin
     if exists (
-        select from (select distinct situation, docket, decided_by, marks from added where stage = 'ctfmr') as new_ones
-        where (new_ones.decided_by, new_ones.marks) is distinct from (
-            select array_agg(a.subject order by a.role), array_agg(a.mark order by a.role)
-            from docket_approvals a where a.situation = new_ones.situation and a.docket = new_ones.docket
-        )
+        select from (select distinct situation, docket, decided_by, marks from added where stage = 'ctfmr') as claimed
+        cross join lateral (
+            select array_agg(a.subject order by a.role) as subjects, array_agg(a.mark order by a.role) as marks
+            from docket_approvals a where a.situation = claimed.situation and a.docket = claimed.docket
+        ) as given
+        where claimed.decided_by is distinct from given.subjects or claimed.marks is distinct from given.marks
     ) then
         raise exception using errcode = 'check_violation', constraint = 'decisions_both_cochairs',
             message = 'a task force decision without the approvals it names';
