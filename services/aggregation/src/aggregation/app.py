@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from aggregation.handlers import Handlers
-from aggregation.routes import snapshots, tables
+from aggregation.routes import changes, snapshots, tables
 from chassis.http import create_app
 from chassis.sealing.opening import SealedOpener
 from chassis.sealing.opening_keys import FileKeyProvider
@@ -14,7 +14,7 @@ from chassis.settings import ServiceSettings, load
 def build(settings: ServiceSettings) -> tuple[Service, FastAPI]:
     """Make the parts of aggregation and its app; nothing is connected yet."""
     service = assemble("aggregation", settings)
-    return service, create_app(service, title="MRM aggregation", routers=[tables.router, snapshots.router])
+    return service, create_app(service, title="MRM aggregation", routers=[changes.router, tables.router, snapshots.router])
 
 
 def serve() -> None:

@@ -112,11 +112,11 @@ async def _answer(
         found = await read(tx, table, question, moment)
     document = _document(table.name, situation, question, moment, table.rules) | found
     if part is not None:
-        document |= _sliced(found["data"], part, moment)
+        document |= page_of(found["data"], part, moment)
     return asking.respond(request, document)
 
 
-def _sliced(entries: list[dict[str, Any]], part: asking.Slice, moment: Moment) -> dict[str, Any]:
+def page_of(entries: list[dict[str, Any]], part: asking.Slice, moment: Moment) -> dict[str, Any]:
     """Return the asked part of a long answer, which is in the order of violations, and the cursor of the next."""
     left = [entry for entry in entries if entry["violation"] > part.after] if part.after else entries
     page = left[: part.limit]

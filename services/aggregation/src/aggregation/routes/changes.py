@@ -1,0 +1,59 @@
+"""The difference of two moments as a table of its own; restatements rest on it (C12)."""
+
+from dataclasses import replace
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from aggregation import asking, comparing
+from aggregation.domain.periods import LateRule
+from aggregation.domain.questions import Refusal, read_moment, read_question
+from aggregation.domain.tables import RULES_VERSION
+from aggregation.routes.tables import Reader, page_of, service_for
+from aggregation.store.figures import Scope
+from chassis.service import Service
+
+router = APIRouter(tags=["counts"])
+RULES: Final = ["C1", "C2", "C3", "C5", "C6", "C9", "C12", "C13"]
+
+
+@router.get("/v1/situations/{situation}/tables/changes", response_model=None, summary="What changed between two moments")
+async def read_changes(request: Request, situation: str, caller: Reader) -> Response:
+    """Answer which violations entered, left or moved in a window's figures after `since` and up to `as_of`, and what made them."""
+    service = await service_for(request, caller, situation)
+    try:
+        return await _answer(request, service, situation)
+    except Refusal as refusal:
+        raise asking.refused(refusal) from None
+
+
+async def _answer(request: Request, service: Service, situation: str) -> Response:
+    params = asking.parameters(request)
+    part = asking.take_slice(params)
+    before = read_moment(params.pop("since", None), field="since")
+    if before is None:
+        raise Refusal("missing_parameter", "since")
+    question = read_question(params, late_rule=LateRule.WINDOW)
+    if question.as_of is None:
+        question = replace(question, as_of=part.position)
+    since = await asking.resolve(service.database, situation, before, field="since")
+    position = await asking.resolve(service.database, situation, question.as_of)
+    async with service.database.reading("read_changes") as tx:
+        moment = await asking.moment_at(tx, situation, position)
+        earlier = await asking.moment_at(tx, situation, since, field="since")
+        if earlier.position > moment.position:
+            raise Refusal("reversed_moments", "since")
+        scope = Scope(moment=moment, window=question.window, late_rule=question.late_rule)
+        found = await comparing.compare(tx, scope, since=earlier.position)
+    document = {
+        "table": "changes",
+        "situation": situation,
+        "from": question.window.start.isoformat(),
+        "to": question.window.end.isoformat(),
+        "since": asking.as_of_document(earlier),
+        "as_of": asking.as_of_document(moment),
+        "rules": RULES_VERSION,
+        "applies": RULES,
+        "params": question.params(),
+    }
+    return asking.respond(request, document | page_of([change.document() for change in found], part, moment))
