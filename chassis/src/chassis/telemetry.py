@@ -129,6 +129,11 @@ def configure(service: str, *, level: str = "INFO", stream: TextIO | None = None
     sys.unraisablehook = lambda args: _LOG.failure("unraisable", args.exc_value or RuntimeError())
 
 
+def configure_nothing() -> None:
+    """Undo `configure` for this log: events go where structlog sends them by default."""
+    structlog.reset_defaults()
+
+
 def describe(error: BaseException) -> dict[str, object]:
     """Return the type of an error and of those behind it, and the places it passed: file, line and function only."""
     kinds: list[str] = []

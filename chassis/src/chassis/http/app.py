@@ -18,6 +18,7 @@ from chassis.service import Service
 from contracts.permissions import rows_for
 
 MAX_IN_FLIGHT: Final = 256
+BODY_SECONDS: Final = 20.0
 
 
 def create_app(
@@ -26,6 +27,7 @@ def create_app(
     title: str,
     routers: Sequence[APIRouter],
     body_limit: int = MAX_BODY_BYTES,
+    body_seconds: float = BODY_SECONDS,
     max_in_flight: int = MAX_IN_FLIGHT,
 ) -> FastAPI:
     """Return the app; raises RuntimeError if a route names no action of the permission table and is not open to all.
@@ -43,7 +45,7 @@ def create_app(
     )
     app.state.service = service
     install(app)
-    app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, in_flight=max_in_flight))
+    app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight))
     for router in (*routers, health.router, operations.router, _self_description(app)):
         app.include_router(router)
     check_actions(app, service.name)

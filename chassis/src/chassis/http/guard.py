@@ -38,9 +38,9 @@ class Limits:
     """What a service takes from outside."""
 
     body_bytes: int
-    body_seconds: float = 20.0
+    body_seconds: float
     """A body must be complete this long after its request began."""
-    in_flight: int = 256
+    in_flight: int
     """Requests being answered at once; one whose body is still arriving is not yet among them."""
 
 
@@ -136,8 +136,9 @@ class _Exchange:
         """Swallow what is left of a body that nobody wants, so that the client gets to read the answer; says whether all came."""
         if not self.received and any(name == b"expect" for name, _ in self.scope["headers"]):
             return self.complete  # the client waits for our word before it sends anything
+        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout_at(min(now + DRAIN_SECONDS, self.deadline)):
                 while not self.complete and self.received <= MAX_DRAINED_BYTES:
                     message = await self.receive_raw()
                     self.received += len(message.get("body", b""))
