@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.1
 	--no-annotate --no-header -q $(foreach n,$(LOCAL_NAMES),--no-emit-package mrm-$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test check unit lint format lock generated clean
+.PHONY: help install demo up down test check unit lint format lock generated bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,13 @@ format: install ## format the code
 check: install lint ## ruff, mypy strict, import contracts, generated files current
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python contracts/generate.py --check
+
+generated: install ## write schemas, OpenAPI, AsyncAPI and generated pages anew
+	$(BIN)/python contracts/generate.py
+
+bench: install ## measure, as ratios in one run (never a test)
+	$(BIN)/python tests/benchmarks/bench_intake.py
 
 unit: install ## the tests that need no running server
 	$(BIN)/pytest -q tests/unit tests/contract tests/vectors

@@ -9,9 +9,11 @@ A released event's schema never changes: a file named in `contracts/schemas/SHA2
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Union, get_type_hints
 
 from contracts import permissions, topics
 from contracts.events import EVENTS
@@ -35,19 +37,58 @@ def schemas() -> Iterator[tuple[str, str]]:
 
 
 def openapi() -> Iterator[tuple[str, str]]:
-    """Yield the OpenAPI document of every service, from its running code."""
-    from importlib import import_module
+    """Yield the OpenAPI document of every service, from its running code (built with throw-away keys, connected to nothing)."""
+    from fastapi import FastAPI
 
-    for service in topics.SERVICES:
-        document: dict[str, Any] = import_module(f"{service}.app").openapi()
-        yield f"contracts/openapi/{service}.json", _json(document)
+    from chassis.http.openapi import describe
+    from local_stack.keys import ensure_service_keys
+
+    with tempfile.TemporaryDirectory() as folder:
+        keys, trust = Path(folder, "keys"), Path(folder, "trust.json")
+        ensure_service_keys(keys, trust)
+        for service in topics.SERVICES:
+            build = import_module(f"{service}.app").build
+            kind = get_type_hints(build)["settings"]
+            made = build(
+                kind(
+                    database_url="postgresql://nobody@/nowhere",
+                    kafka_bootstrap="127.0.0.1:1",
+                    kafka_username=service,
+                    kafka_password="-",  # noqa: S106 - connects nowhere
+                    keys_dir=keys / service,
+                    trust_file=trust,
+                    issuer="http://127.0.0.1:1",
+                )
+            )
+            app = next(part for part in made if isinstance(part, FastAPI))
+            yield f"contracts/openapi/{service}.json", _json(describe(app))
 
 
 def asyncapi() -> Iterator[tuple[str, str]]:
-    """Yield the AsyncAPI document: every topic registered with its one writer and its readers."""
-    from chassis.delivery.asyncapi import document
+    """Yield the AsyncAPI document: every topic registered on a broker, with its one writer and its readers."""
+    from faststream import FastStream
+    from faststream.kafka import KafkaBroker
+    from faststream.specification import AsyncAPI
 
-    yield "contracts/asyncapi/mrm.json", _json(document())
+    broker = KafkaBroker()
+    for topic in topics.TOPICS:
+        protection = "signed only" if topic.signed_only else "sealed to its readers"
+        readers = ", ".join(topic.readers) or "its recipient outside"
+        broker.publisher(
+            topic.name,
+            title=topic.name,
+            description=f"Written by {topic.writer}, read by {readers}. Envelopes (docs/envelope.md), {protection}; key: {topic.key}.",
+            schema=Union[tuple(EVENTS[event] for event in topic.events)],
+        )
+    specification = AsyncAPI(
+        broker,
+        title="MRM events",
+        version="1",
+        description="Payloads inside the envelopes of every topic.",
+        schema_version="3.0.0",
+    )
+    FastStream(broker, specification=specification)
+    yield "contracts/asyncapi/mrm.json", _json(specification.to_specification().to_jsonable())
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -65,7 +106,13 @@ def pages() -> Iterator[tuple[str, str]]:
     lines = ["# Topics", "", "Generated from `contracts.topics`. Kafka's topics and access rules are made from the same table.", ""]
     lines += ["| topic | events | writer | readers | sealed | kept |", "|---|---|---|---|---|---|"]
     for topic in topics.TOPICS:
-        kept = "newest per key" if topic.compacted else "for ever" if topic.retention_ms is None else f"{topic.retention_ms // topics.DAY_MS} days"
+        kept = (
+            "newest per key"
+            if topic.compacted
+            else "for ever"
+            if topic.retention_ms is None
+            else f"{topic.retention_ms // topics.DAY_MS} days"
+        )
         events = ", ".join(f"`{event}`" for event in topic.events)
         readers = ", ".join(topic.readers) or "outside"
         sealed = "signed only" if topic.signed_only else "sealed"
@@ -78,21 +125,25 @@ def generated() -> dict[str, str]:
     return {path: text for part in (schemas, openapi, asyncapi, pages) for path, text in part()}
 
 
-def released_changes(files: dict[str, str]) -> list[str]:
-    """Return the released schemas that would change."""
-    sums = ROOT / SCHEMAS / "SHA256SUMS"
-    if not sums.exists():
-        return []
-    wanted = dict(reversed(line.split("  ", 1)) for line in sums.read_text("utf-8").splitlines())
-    return [
-        path for path, digest in wanted.items() if hashlib.sha256(files.get(f"{SCHEMAS}/{path}", "").encode()).hexdigest() != digest
-    ]
+def released() -> dict[str, str]:
+    """Return the digests of released event schemas by file name; SHA256SUMS has the form that `sha256sum -c` reads."""
+    sums = ROOT / SCHEMAS / "events" / "SHA256SUMS"
+    lines = sums.read_text("utf-8").splitlines() if sums.exists() else []
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+
+
+def sums_of(files: dict[str, str]) -> dict[str, str]:
+    """Return the digests of the event schemas as they come out now."""
+    folder = f"{SCHEMAS}/events/"
+    return {path.removeprefix(folder): hashlib.sha256(text.encode()).hexdigest() for path, text in files.items() if path.startswith(folder)}
 
 
 def main(arguments: list[str]) -> int:
     """Write or compare; returns the exit code."""
     files = generated()
-    changed = released_changes(files)
+    sums = sums_of(files)
+    changed = [name for name, digest in released().items() if sums.get(name) != digest]
+    files[f"{SCHEMAS}/events/SHA256SUMS"] = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
     if changed:
         sys.stderr.write("Released event schemas never change; make a new version instead of changing: " + ", ".join(changed) + "\n")
         return 1
