@@ -1,0 +1,475 @@
+"""Export over real HTTP on a real database: from a frozen snapshot to a signed bundle."""
+# ruff: noqa: S608 - statements are made of the test's own words
+
+import asyncio
+import base64
+import copy
+import hashlib
+import json
+import sys
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from chassis.errors import Rejected
+from chassis.sealing.opening import open_sealed
+from chassis.sealing.signed import Expectation
+from contracts.bundle.archive import read_archive
+from contracts.bundle.manifest import MANIFEST, read_manifest
+from contracts.events import SubmissionSigned
+from export import signing, store
+from export.signing import sign_submission, signing_job
+from mrm.bundle_checks import check_bundle
+from support.bundles import AFGHANISTAN
+from support.exporting import AUDITOR, BOTH, OFFICER, STRANGER, UN, UNICEF, RunningExport, afghanistan, snapshot
+from support.sealing import KeysInMemory
+
+REFUSED = (asyncpg.CheckViolationError, asyncpg.UniqueViolationError, asyncpg.InsufficientPrivilegeError)
+
+
+async def published(export: RunningExport) -> list[SubmissionSigned]:
+    """Open what is in the outbox as the recipient would."""
+    events = []
+    for row in await export.owner.fetch("select * from outbox order by id"):
+        expect = Expectation(types=frozenset({"submission.signed.v1"}), writer="export", subject=row["subject"], situation="AFG")
+        _, payload = open_sealed(row["value"], keys=KeysInMemory(export.recipient), trust=export.service.trust, expect=expect)
+        events.append(SubmissionSigned.model_validate_json(payload))
+    return events
+
+
+async def state_of(export: RunningExport, submission: str) -> str:
+    state: str = await export.owner.fetchval("select state from submissions where submission = $1", UUID(submission))
+    return state
+
+
+async def test_from_snapshot_to_a_bundle_that_verifies(export: RunningExport) -> None:
+    frozen = await export.freeze()
+    listed = (await export.get("snapshots")).json()
+    assert [item["snapshot"] for item in listed["items"]] == [str(frozen)]
+    assert (await export.get(f"snapshots/{frozen}")).json()["tables"] == AFGHANISTAN
+    draft = (await export.send("POST", "submissions", {"snapshot": str(frozen), "product": "annual"}, OFFICER)).json()
+    assert (draft["state"], draft["contradictions"], draft["approvals"], draft["bundle"]) == ("draft", [], [], None)
+    assert draft["filled"][0]["text"].startswith(
+        "The United Nations verified 1,647 grave violations against 559 children (434 boys, 125 girls)"
+    )
+    first = await export.approve(draft, UN)
+    assert (first.status_code, first.json()["state"]) == (200, "draft")
+    assert [approval["role"] for approval in first.json()["approvals"]] == ["cochair_un"]
+    second = (await export.approve(draft, UNICEF)).json()
+    assert (second["state"], second["digest"]) == ("signed", draft["digest"])
+    taken = await export.get(f"submissions/{draft['submission']}/bundle", AUDITOR)
+    assert taken.status_code == 200
+    assert taken.headers["content-type"] == "application/zip"
+    assert taken.headers["content-disposition"] == f'attachment; filename="submission-{draft["submission"]}.zip"'
+    assert taken.headers["x-content-type-options"] == "nosniff"
+    checks = check_bundle(taken.content, export.trust)
+    assert all(check.ok for check in checks), checks
+    manifest = read_manifest(dict(read_archive(taken.content))[MANIFEST])
+    assert [(approval.role, approval.digest) for approval in manifest.approvals] == [
+        ("cochair_un", draft["digest"]),
+        ("cochair_unicef", draft["digest"]),
+    ]
+    assert second["bundle"] == {
+        "sha256": hashlib.sha256(taken.content).hexdigest(),
+        "manifest_sha256": hashlib.sha256(manifest.encode()).hexdigest(),
+        "size": len(taken.content),
+    }
+    (event,) = await published(export)
+    assert base64.b64decode(event.bundle) == taken.content
+    assert (str(event.submission), event.bundle_sha256) == (draft["submission"], second["bundle"]["sha256"])
+    assert await export.acts() == [
+        ("olga", "submission.draft"),
+        ("una", "submission.approve"),
+        ("unni", "submission.approve"),
+        ("unni", "submission.freeze"),
+        ("export", "submission.sign"),
+        ("aude", "submission.download"),
+    ]
+
+
+async def test_a_snapshot_arrives_once_and_never_changes(export: RunningExport) -> None:
+    event = snapshot()
+    await export.freeze(event)
+    await export.freeze(event)
+    assert await export.owner.fetchval("select count(*) from snapshots") == 1
+    with pytest.raises(Rejected, match="snapshot_differs"):
+        await export.freeze(event.model_copy(update={"position": 7}))
+    with pytest.raises(Rejected, match="snapshot_malformed"):
+        await export.freeze(snapshot(tables={"../x": {}}))
+
+
+async def test_lists_are_paged_newest_first(export: RunningExport) -> None:
+    drafts = [await export.draft() for _ in range(3)]
+    first = (await export.get("submissions?limit=2")).json()
+    rest = (await export.get(f"submissions?limit=2&cursor={first['next']}")).json()
+    found = [item["submission"] for item in first["items"] + rest["items"]]
+    assert found == [draft["submission"] for draft in reversed(drafts)]
+    assert rest["next"] is None
+    assert len((await export.get("snapshots?limit=2")).json()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "code"),
+    [
+        ({"product": "ghn"}, "product", "unknown_product"),
+        ({"snapshot": str(uuid4())}, "snapshot", "unknown_reference"),
+        ({"previous": str(uuid4())}, "previous", "unknown_reference"),
+        ({"narrative": [{"section": "A", "text": "x {{summary.nothing}}"}]}, "narrative[0].text", "unknown_placeholder"),
+        ({"narrative": [{"section": "A", "text": "x"}, {"section": "A", "text": "y"}]}, "narrative[1].section", "twice"),
+        ({"narrative": [{"section": "A", "text": "\x1b[2J"}]}, "narrative[0].text", "wrong_form"),
+        ({"planted": "zebra"}, "(document)", "unknown_field"),
+    ],
+)
+async def test_a_draft_is_refused_with_field_and_remedy(export: RunningExport, changes: dict[str, Any], field: str, code: str) -> None:
+    form = {"snapshot": str(await export.freeze()), "product": "annual"} | changes
+    answer = await export.send("POST", "submissions", form, OFFICER)
+    assert answer.status_code == 422
+    assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [(field, code)]
+    assert "zebra" not in answer.text
+    assert "nothing" not in answer.text
+    assert await export.owner.fetchval("select count(*) from submissions") == 0
+
+
+async def test_an_unknown_placeholder_is_named_by_line_and_character(export: RunningExport) -> None:
+    text = "First {{summary.violations}}.\nThen {{summary.wrong}} and {{ }} and {{open."
+    form = {"snapshot": str(await export.freeze()), "product": "annual", "narrative": [{"section": "A", "text": text}]}
+    errors = (await export.send("POST", "submissions", form, OFFICER)).json()["errors"]
+    positions = [error["message"].split(" of section")[0].removeprefix("The placeholder at ") for error in errors]
+    assert sorted(positions) == ["line 2, character 28", "line 2, character 38", "line 2, character 6"]
+
+
+async def test_an_edit_makes_a_new_digest_and_voids_approvals(export: RunningExport) -> None:
+    draft = await export.draft()
+    await export.approve(draft, UN)
+    form = {
+        "snapshot": draft["snapshot"],
+        "product": "annual",
+        "narrative": [{"section": "Short", "text": "{{summary.violations}} in all."}],
+    }
+    edited = (await export.send("PUT", f"submissions/{draft['submission']}", form, OFFICER)).json()
+    assert (edited["revision"], edited["approvals"], edited["state"]) == (2, [], "draft")
+    assert edited["filled"] == [{"section": "Short", "text": "1,647 in all."}]
+    assert edited["digest"] != draft["digest"]
+    stale = await export.approve(draft, UNICEF)
+    assert (stale.status_code, stale.json()["code"]) == (409, "submission.changed")
+    assert (await export.approve(edited, UNICEF)).json()["state"] == "draft"
+    back = form | {"narrative": draft["narrative"]}
+    restored = (await export.send("PUT", f"submissions/{draft['submission']}", back, OFFICER)).json()
+    assert (restored["digest"], restored["revision"], restored["approvals"]) == (draft["digest"], 3, [])
+
+
+async def test_an_edit_that_changes_nothing_voids_nothing(export: RunningExport) -> None:
+    draft = await export.draft()
+    await export.approve(draft, UN)
+    form = {"snapshot": draft["snapshot"], "product": "annual", "narrative": draft["narrative"]}
+    same = (await export.send("PUT", f"submissions/{draft['submission']}", form, OFFICER)).json()
+    assert (same["revision"], len(same["approvals"])) == (1, 1)
+
+
+async def test_four_eyes(export: RunningExport) -> None:
+    draft = await export.draft()
+    assert (await export.approve(draft, BOTH)).json()["approvals"][0]["role"] == "cochair_un"
+    again = await export.approve(draft, BOTH, role="cochair_unicef")
+    assert (again.status_code, again.json()["code"]) == (409, "approval.same_person")
+    taken = await export.approve(draft, UN)
+    assert (taken.status_code, taken.json()["code"]) == (409, "approval.already_given")
+    assert await state_of(export, draft["submission"]) == "draft"
+    assert (await export.approve(draft, UNICEF)).json()["state"] == "signed"
+
+
+async def test_approving_again_is_harmless(export: RunningExport) -> None:
+    draft = await export.draft()
+    for _ in range(2):
+        assert len((await export.approve(draft, UN)).json()["approvals"]) == 1
+    await export.approve(draft, UNICEF)
+    again = await export.approve(draft, UNICEF)
+    assert (again.status_code, again.json()["state"]) == (200, "signed")
+    assert len(await published(export)) == 1
+
+
+async def test_both_approvals_at_once_sign_once(export: RunningExport) -> None:
+    for _ in range(4):
+        draft = await export.draft()
+        answers = await asyncio.gather(*(export.approve(draft, person) for person in (UN, UNICEF, UN, UNICEF)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert await state_of(export, draft["submission"]) == "signed"
+    assert len(await published(export)) == 4
+
+
+async def test_roles_and_strangers(export: RunningExport) -> None:
+    draft = await export.draft()
+    path = f"submissions/{draft['submission']}"
+    form = {"snapshot": draft["snapshot"], "product": "annual"}
+    assert (await export.approve(draft, OFFICER)).status_code == 403
+    assert (await export.send("POST", "submissions", form, UN)).status_code == 403
+    assert (await export.send("PUT", path, form, AUDITOR)).status_code == 403
+    assert (await export.get("snapshots", AUDITOR)).status_code == 403
+    for method, where in (("GET", path), ("GET", "submissions"), ("GET", "snapshots"), ("GET", f"{path}/bundle"), ("PUT", path)):
+        assert (await export.send(method, where, form, STRANGER)).status_code == 404, (method, where)
+    assert (await export.approve(draft, STRANGER)).status_code == 404
+    assert (await export.get(f"submissions/{uuid4()}")).status_code == 404
+    assert (await export.get(f"{path}/bundle")).json()["code"] == "submission.not_signed"
+
+
+async def test_a_signed_submission_never_changes(export: RunningExport) -> None:
+    signed = await export.signed()
+    form = {"snapshot": signed["snapshot"], "product": "annual", "narrative": []}
+    edit = await export.send("PUT", f"submissions/{signed['submission']}", form, OFFICER)
+    assert (edit.status_code, edit.json()["code"]) == (409, "submission.not_draft")
+    other = ("ursula", "/AFG/cochair_un")
+    assert (await export.approve(signed, other)).json()["code"] == "submission.not_draft"
+
+
+async def test_a_later_submission_names_the_one_before(export: RunningExport) -> None:
+    first = await export.signed()
+    draft = await export.draft(previous=first["submission"])
+    assert draft["previous"] == first["submission"]
+    await export.approve(draft, UN)
+    second = (await export.approve(draft, UNICEF)).json()
+    raw = (await export.get(f"submissions/{second['submission']}/bundle")).content
+    previous = read_manifest(dict(read_archive(raw))[MANIFEST]).previous
+    assert previous is not None
+    assert (str(previous.submission), previous.manifest_sha256) == (first["submission"], first["bundle"]["manifest_sha256"])
+    unsigned = await export.draft()
+    form = {"snapshot": draft["snapshot"], "product": "annual", "previous": unsigned["submission"]}
+    assert (await export.send("POST", "submissions", form, OFFICER)).status_code == 422
+
+
+async def test_figures_that_do_not_add_up_are_shown_and_never_signed(export: RunningExport) -> None:
+    tables = copy.deepcopy(AFGHANISTAN)
+    tables["summary"]["violations"] += 1
+    frozen = await export.freeze(snapshot(tables=tables))
+    draft = await export.draft(snapshot=str(frozen))
+    assert [(one["table"], one["cell"]) for one in draft["contradictions"]] == [("summary", "violations")]
+    refused = await export.approve(draft, UN)
+    assert (refused.status_code, refused.json()["code"]) == (409, "submission.figures_contradict")
+    assert [error["field"] for error in refused.json()["errors"]] == ["tables.summary/violations"]
+    assert await export.owner.fetchval("select count(*) from approvals") == 0
+
+
+async def test_tables_without_their_form_are_not_drafted(export: RunningExport) -> None:
+    for tables in ({}, {"summary": {}}, AFGHANISTAN | {"verified_children": {"killing": 4}}, AFGHANISTAN | {"other": {"x": 1.5}}):
+        form = {"snapshot": str(await export.freeze(snapshot(tables=tables))), "product": "annual"}
+        answer = await export.send("POST", "submissions", form, OFFICER)
+        assert (answer.status_code, answer.json()["code"]) == (409, "snapshot.unusable")
+
+
+async def test_a_snapshot_too_large_for_one_event_is_not_drafted(export: RunningExport) -> None:
+    missing = [{"violation": f"{uuid4()}/k{number}", "missing": ["place", "attribution"]} for number in range(12_000)]
+    form = {"snapshot": str(await export.freeze(snapshot(tables=AFGHANISTAN | {"exceptions": missing}))), "product": "annual"}
+    answer = await export.send("POST", "submissions", form, OFFICER)
+    assert (answer.status_code, answer.json()["code"]) == (409, "submission.too_large")
+
+
+async def test_the_largest_submission_still_leaves_as_one_event(export: RunningExport) -> None:
+    missing = [{"violation": f"{uuid4()}/k{number}", "missing": ["place", "attribution"]} for number in range(7_800)]
+    frozen = await export.freeze(snapshot(tables=AFGHANISTAN | {"exceptions": missing}))
+    text = "Naïve café, {{summary.violations}} 学校. " * 450
+    sections = [{"section": f"{number}", "text": text} for number in range(10)]
+    signed = await export.signed(snapshot=str(frozen), narrative=sections)
+    assert signed["bundle"]["size"] > 1_700_000
+    assert len(await published(export)) == 1
+
+
+async def test_nobody_approves_what_no_recipient_could_open(export: RunningExport) -> None:
+    draft = await export.draft()
+    async with export.service.database.transaction("register") as tx:
+        await export.service.register.save(tx, afghanistan(export.recipient, version=2, recipients={}))
+    answer = await export.approve(draft, UN)
+    assert (answer.status_code, answer.json()["code"]) == (409, "submission.no_recipient")
+
+
+async def test_names_are_frozen_with_the_draft(export: RunningExport) -> None:
+    draft = await export.draft()
+    await export.approve(draft, UN)
+    async with export.service.database.transaction("register") as tx:
+        await export.service.register.save(tx, afghanistan(export.recipient, version=2, name="Renamed"))
+    signed = (await export.approve(draft, UNICEF)).json()
+    raw = (await export.get(f"submissions/{signed['submission']}/bundle")).content
+    assert read_manifest(dict(read_archive(raw))[MANIFEST]).situation.name == "Afghanistan"
+    assert all(check.ok for check in check_bundle(raw, export.trust))
+
+
+# Crashes.
+
+
+async def test_a_missing_key_delays_the_signing_and_loses_no_approval(export: RunningExport) -> None:
+    (key,) = [path for path in export.keys_dir.iterdir() if "mldsa65" in path.name]
+    away = key.rename(export.keys_dir.parent / key.name)
+    draft = await export.draft()
+    await export.approve(draft, UN)
+    waiting = (await export.approve(draft, UNICEF)).json()
+    assert (waiting["state"], len(waiting["approvals"]), waiting["bundle"]) == ("signing", 2, None)
+    form = {"snapshot": draft["snapshot"], "product": "annual", "narrative": []}
+    assert (await export.send("PUT", f"submissions/{draft['submission']}", form, OFFICER)).json()["code"] == "submission.not_draft"
+    assert (await export.get(f"submissions/{draft['submission']}/bundle")).json()["code"] == "submission.not_signed"
+    away.rename(key)
+    await signing_job(export.service).run()
+    assert await state_of(export, draft["submission"]) == "signed"
+    assert len(await published(export)) == 1
+
+
+@pytest.mark.parametrize("moment", ["add_bundle", "lock_submission", "list_approvals", "sign_bundle"])
+async def test_a_crash_at_any_moment_of_the_signing_signs_once(export: RunningExport, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = await export.draft()
+    await export.approve(draft, UN)
+    monkeypatch.setattr("export.routes.submissions.sign_if_possible", _nothing)
+    await export.approve(draft, UNICEF)
+    where: Any = signing if moment == "sign_bundle" else store
+    monkeypatch.setattr(where, moment, _crash)
+    with pytest.raises(KeyboardInterrupt):
+        await sign_submission(export.service, situation="AFG", submission=UUID(draft["submission"]))
+    monkeypatch.undo()
+    assert await state_of(export, draft["submission"]) == "signing"
+    assert await export.owner.fetchval("select count(*) from outbox") == 0
+    await asyncio.gather(*(signing_job(export.service).run() for _ in range(3)))
+    assert await state_of(export, draft["submission"]) == "signed"
+    assert len(await published(export)) == 1
+    assert [act for _, act in await export.acts()].count("submission.sign") == 1
+
+
+async def test_a_killed_process_between_second_approval_and_signing_loses_nothing(export: RunningExport, tmp_path: Any) -> None:
+    """A real process is killed with SIGKILL while it holds the signing transaction open; the next one signs."""
+    draft = await export.draft()
+    await export.approve(draft, UN)
+    away = [path.rename(export.keys_dir.parent / path.name) for path in export.keys_dir.iterdir() if "submission" in path.name]
+    assert (await export.approve(draft, UNICEF)).json()["state"] == "signing"
+    for path in away:
+        path.rename(export.keys_dir / path.name)
+    program = tmp_path / "signs.py"
+    program.write_text(SIGNS_AND_HANGS)
+    export.service.settings.trust_file.chmod(0o644)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(program),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    given = {
+        "database_url": export.database.app_url,
+        "keys_dir": str(export.keys_dir),
+        "trust_file": str(export.service.settings.trust_file),
+        "submission": draft["submission"],
+    }
+    process.stdin.write(json.dumps(given).encode() + b"\n")
+    await process.stdin.drain()
+    assert await asyncio.wait_for(process.stdout.readline(), 60) == b"about to commit\n"
+    process.kill()
+    await process.wait()
+    assert await state_of(export, draft["submission"]) == "signing"
+    assert await export.owner.fetchval("select count(*) from bundles") == 0
+    await signing_job(export.service).run()
+    assert await state_of(export, draft["submission"]) == "signed"
+    assert len(await published(export)) == 1
+
+
+SIGNS_AND_HANGS = """
+import asyncio, json, sys
+from uuid import UUID
+from pydantic import SecretStr
+from chassis.service import assemble
+from chassis.settings import ServiceSettings
+from chassis.storage import Tx
+from export.signing import sign_submission
+
+async def hang(tx, outbox):
+    print("about to commit", flush=True)
+    await asyncio.sleep(600)
+
+async def main(given):
+    service = assemble("export", ServiceSettings(
+        database_url=SecretStr(given["database_url"]), kafka_bootstrap="127.0.0.1:1", kafka_username="x", kafka_password=SecretStr("x"),
+        keys_dir=given["keys_dir"], trust_file=given["trust_file"], issuer="http://127.0.0.1:1"))
+    await service.database.open()
+    Tx.flush = hang
+    await sign_submission(service, situation="AFG", submission=UUID(given["submission"]))
+
+asyncio.run(main(json.loads(sys.stdin.readline())))
+"""
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    return None
+
+
+def _crash(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+# The database itself.
+
+
+async def test_the_database_holds_the_four_eyes(export: RunningExport) -> None:
+    draft = await export.draft()
+    submission = UUID(draft["submission"])
+    app = await asyncpg.connect(export.database.app_url)
+    insert = "insert into approvals values ('AFG', $1, $2, $3, $4, $5, 'Name', now())"
+    try:
+        with pytest.raises(REFUSED):
+            await app.execute("update submissions set state = 'signing' where submission = $1", submission)
+        for revision, digest in ((2, draft["digest"]), (1, "0" * 64)):
+            with pytest.raises(REFUSED):
+                await app.execute(insert, submission, revision, digest, "cochair_un", "una")
+        await app.execute(insert, submission, 1, draft["digest"], "cochair_un", "una")
+        for role, person in (("cochair_unicef", "una"), ("cochair_un", "ursula"), ("officer", "olga")):
+            with pytest.raises(REFUSED):
+                await app.execute(insert, submission, 1, draft["digest"], role, person)
+        with pytest.raises(REFUSED):
+            await app.execute("update submissions set state = 'signing' where submission = $1", submission)
+        await app.execute(insert, submission, 1, draft["digest"], "cochair_unicef", "unni")
+        for column, value in (("digest", "'" + "0" * 64 + "'"), ("revision", "2"), ("narrative", "'{}'"), ("figures", "'x'")):
+            with pytest.raises(REFUSED):
+                await app.execute(f"update submissions set state = 'signing', {column} = {value} where submission = $1", submission)
+        with pytest.raises(REFUSED):
+            await app.execute("update submissions set state = 'signed', signed_at = now() where submission = $1", submission)
+        await app.execute("update submissions set state = 'signing' where submission = $1", submission)
+        for change in ("state = 'draft'", "state = 'draft', revision = 2", "state = 'signed', signed_at = now()", "digest = digest"):
+            with pytest.raises(REFUSED):
+                await app.execute(f"update submissions set {change} where submission = $1", submission)
+    finally:
+        await app.close()
+
+
+async def test_nobody_changes_or_deletes_what_was_frozen_or_signed(export: RunningExport) -> None:
+    signed = await export.signed()
+    draft = await export.draft()
+    app = await asyncpg.connect(export.database.app_url)
+    statements = [
+        *(f"delete from {table}" for table in ("bundles", "approvals", "submissions", "snapshots", "audit_entries")),
+        *(f"truncate {table} cascade" for table in ("bundles", "approvals", "submissions", "snapshots")),
+        "update bundles set bundle = 'x'",
+        "update approvals set name = 'x'",
+        "update snapshots set position = 1",
+        "update audit_entries set actor = 'x'",
+        f"update submissions set state = 'draft' where submission = '{signed['submission']}'",
+        f"update submissions set revision = revision + 1, state = 'draft', signed_at = null where submission = '{signed['submission']}'",
+        f"update submissions set edited_at = now() where submission = '{signed['submission']}'",
+        f"update submissions set product = 'annual' where submission = '{draft['submission']}'",
+        f"insert into bundles values ('AFG', '{draft['submission']}', 'x', 'x', 'x', now())",
+        "insert into submissions select 'AFG', gen_random_uuid(), product, snapshot, 'signed', 1, digest, figures, narrative, null, null, "
+        "drafted_by, now(), now(), now() from submissions limit 1",
+        "create table planted (x int)",
+    ]
+    try:
+        for statement in statements:
+            with pytest.raises(REFUSED):
+                await app.execute(statement)
+    finally:
+        await app.close()
+    for statement in statements[:4] + statements[9:12]:
+        with pytest.raises(REFUSED):
+            await export.owner.execute(statement)
+
+
+async def test_a_removed_situation_takes_its_rows_along(export: RunningExport) -> None:
+    await export.signed()
+    await export.draft()
+    async with export.service.database.transaction("register") as tx:
+        await export.service.register.save(tx, afghanistan(export.recipient, version=2, removed=True, scratch=True))
+    for table in ("snapshots", "submissions", "approvals", "bundles", "outbox"):
+        assert await export.owner.fetchval(f"select count(*) from {table}") == 0, table
+    assert await export.acts()
