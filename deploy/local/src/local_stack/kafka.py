@@ -142,6 +142,7 @@ class KafkaServer:
     def prepare(self) -> None:
         """Fetch the jars, write the settings, and format the data folder when it is new or was wiped."""
         self._jars()
+        private_folder(self._home)
         write_private(self.settings_file, self._configuration())
         if self.intact():
             return

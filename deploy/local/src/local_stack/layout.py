@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from contracts.topics import SERVICES
 from local_stack.children import ProcessMark
+from local_stack.errors import StackError
 from local_stack.ports import free_ports, is_free
 from local_stack.private_files import private_folder, read_json, write_private_json
 
@@ -73,9 +74,14 @@ class StackFolder:
         return self.data / "supervisor.lock"
 
     def make(self) -> None:
-        """Make the data folder, closed to others."""
-        for folder in (self.data, self.secrets, self.logs):
-            private_folder(folder)
+        """Make the data folder, closed to others. Raises StackError."""
+        try:
+            for folder in (self.data, self.secrets, self.logs):
+                private_folder(folder)
+        except OSError as error:
+            raise StackError(
+                f"The data folder {self.data} cannot be used ({error.strerror}).", remedy="Name another folder with --data."
+            ) from None
 
     def ports(self) -> dict[str, int]:
         """Return the stack's ports: those of last time as long as they are free, so that addresses stay the same."""

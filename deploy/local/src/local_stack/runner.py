@@ -19,6 +19,7 @@ from local_stack.children import ProcessMark, end, spawn
 from local_stack.errors import StackError
 from local_stack.parts import Part
 
+FIRST_ATTEMPTS = 3
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 STEADY_SECONDS = 30.0
@@ -61,7 +62,7 @@ class PartRunner(threading.Thread):
                 self._run_once()
             except Exception as error:  # a part must never take its supervisor down
                 known = error if isinstance(error, StackError) else _unexpected(self.part.name, error)
-                if not self._was_ready:
+                if not self._was_ready and (self.restarts + 1 >= FIRST_ATTEMPTS or time.monotonic() - began > STEADY_SECONDS):
                     self.failure = known
                     return
                 self._note(f"{self.part.name}: {known.sentence}")

@@ -54,10 +54,10 @@ def is_held(folder: StackFolder) -> bool:
     try:
         with folder.lock.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:  # there is no such folder
+        return False
     return False
 
 
