@@ -111,10 +111,7 @@ class Sequencer:
 
     def _checked(self, row: store.SignedEntry) -> bytes | None:
         """Return the leaf's hash of an entry that this service wrote; None, and a line in the log, for any other."""
-        try:
-            hashed = row.entry.leaf_hash()
-        except (TypeError, ValueError):
-            hashed = None
+        hashed = row.entry.find_leaf_hash()
         if hashed is not None and is_signed(
             hashed, service=self.service, signed_by=row.signed_by, signature=row.signature, trust=self._trust
         ):

@@ -5,6 +5,8 @@ from typing import Final
 
 from chassis.audit import store
 from chassis.audit.checkpoint import origin_of
+from chassis.audit.merkle import Range, nodes_of, range_hash
+from chassis.audit.sequencer import RecordBroken
 from chassis.audit.verify import Remainder, SeenCheckpoint, SeenEntry, SeenLeaf, Verification, nodes_by_leaf
 from chassis.sealing.trust import Trust
 from chassis.storage import Tx
@@ -68,6 +70,15 @@ async def list_leaves(tx: Tx, service: str, *, first: int, limit: int) -> Sequen
     ]
 
 
+async def prove(tx: Tx, ranges: Sequence[Range]) -> list[bytes]:
+    """Return the hashes of these parts of the tree; raises RecordBroken if a stored node is missing."""
+    stored = await store.get_nodes(tx, nodes_of(ranges))
+    try:
+        return [range_hash(wanted, stored) for wanted in ranges]
+    except KeyError:
+        raise RecordBroken from None
+
+
 async def remainder_of(tx: Tx, service: str) -> Remainder:
     """Return what lies beside the tree."""
     outside = await store.list_outside(tx, service)
@@ -82,8 +93,4 @@ async def remainder_of(tx: Tx, service: str) -> Remainder:
 
 def seen(row: store.SignedEntry) -> SeenEntry:
     """Recompute the leaf of a row as it is now."""
-    try:
-        leaf = row.entry.leaf_hash()
-    except (TypeError, ValueError):
-        leaf = None
-    return SeenEntry(id=row.entry.id, leaf=leaf, signed_by=row.signed_by, signature=row.signature)
+    return SeenEntry(id=row.entry.id, leaf=row.entry.find_leaf_hash(), signed_by=row.signed_by, signature=row.signature)

@@ -107,7 +107,7 @@ create table audit_pending (               -- entries that have no place in the 
 );
 
 create table audit_leaves (
-    position bigint primary key constraint audit_leaves_from_zero check (position >= 0),
+    position bigint primary key constraint audit_leaves_from_zero check (position between 0 and 1::bigint << 60),
     entry    uuid not null constraint audit_leaves_once unique references audit_entries,
     hash     bytea not null constraint audit_leaves_hash_length check (octet_length(hash) = 32)
 );
