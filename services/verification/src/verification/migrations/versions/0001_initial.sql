@@ -269,6 +269,9 @@ end $$;
 revoke all on function remove_scratch_situation(text) from public;
 grant execute on function remove_scratch_situation(text) to :app;
 
+-- Nothing is left to the defaults of an installation: exactly these rights.
+revoke all on ledgers, incidents, reports, violations, children, sealed_texts, dockets, docket_lines, docket_approvals, decisions, links,
+    questions, pseudonym_secret from :app;
 grant select, insert on ledgers, incidents, reports, violations, children, sealed_texts, dockets, docket_lines, docket_approvals,
     decisions, links, questions, pseudonym_secret to :app;
 grant update (recorded, facts, incidents, revisions, refused) on ledgers to :app;
