@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ log = telemetry.get_logger()
 def run_process(service: "Service", app: FastAPI, jobs: Sequence["Job"]) -> None:
     """Run until SIGTERM or SIGINT; raises SystemExit, with status 1 if a part ended by itself."""
     telemetry.configure(service.name, level=service.settings.log_level)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # every step of every client otherwise
     raise SystemExit(uvloop.run(_Process(service, app, jobs).run()))
 
 
