@@ -8,16 +8,18 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from fastapi import APIRouter, HTTPException, Query
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from pydantic import SecretStr
 from starlette.responses import Response, StreamingResponse
 
-from chassis import telemetry
+from chassis import telemetry, tracing
 from chassis.errors import Conflict
 from chassis.http import Caller, allowed, create_app, open_to_all
 from chassis.sealing.keys import generate_signing_key
@@ -279,3 +281,19 @@ async def test_canaries_in_every_field_reach_no_log_and_no_header(intake: Runnin
     assert all(CANARY not in text for text in said)
     assert CANARY not in log.getvalue()
     assert log.getvalue()
+
+
+async def test_requests_are_measured_by_route_and_never_by_address(quiet_intake: RunningIntake) -> None:
+    reader = InMemoryMetricReader()
+    tracing.configure("intake", readers=[reader])
+    try:
+        for path in (f"/v1/incidents/{uuid4()}/status", f"/v1/situations/{CANARY}", f"/{CANARY}", f"/v1/incidents/{CANARY}/status"):
+            await quiet_intake.get(path)
+        data = reader.get_metrics_data()
+    finally:
+        tracing.configure("intake")
+    assert data is not None
+    text = data.to_json()
+    assert CANARY not in text
+    assert '"/v1/incidents/{incident}/status"' in text
+    assert '"/v1/situations/{situation}"' in text

@@ -17,6 +17,7 @@ from opentelemetry.trace import Link, SpanContext, Status
 
 from chassis.telemetry import ALLOWED_KEYS, allowed
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NAME: Final = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
 
@@ -114,7 +115,9 @@ class Telemetry:
             return
         route = scope.get("route")
         path = getattr(route, "path", "unknown")
-        self._requests.record(seconds, allowed({"route": path, "method": scope.get("method"), "status": status or 0}))
+        method = scope.get("method")
+        labels = {"route": path, "method": method if method in _METHODS else "other", "status": status or 0}
+        self._requests.record(seconds, allowed(labels))
 
 
 _TELEMETRY: Final = Telemetry()
