@@ -142,7 +142,7 @@ def _attributed(code: str, figures: Figures, total: int) -> tuple[str, bool]:
     named = [f"{_who(lines, figures)} ({_figure(path, n)})" for lines, n, path in entries if not _is_without_party(lines)]
     nameless = [f"{_who(lines, figures)} ({_figure(path, n)})" for lines, n, path in entries if _is_without_party(lines)]
     text = f"attributed to {_listed(named + nameless)}" if named else f"by {_listed(nameless)}" if nameless else ""
-    return text, sets is None and sum(n for _, n, _ in entries) != total
+    return text, sets is None and bool(entries) and sum(n for _, n, _ in entries) != total
 
 
 def _is_without_party(lines: Sequence[str]) -> bool:
