@@ -19,12 +19,13 @@ def told(tables: dict[str, Any] | None = None, **changes: Any) -> dict[str, str]
 
 def test_the_published_situation_reads_like_the_report() -> None:
     assert told() == {
-        "Overview": "The United Nations verified 1,647 grave violations against 559 children (434 boys, 125 girls) and 244 grave violations "
-        "that occurred in previous years.",
+        "Overview": "The United Nations verified 1,647 grave violations against 559 children (434 boys, 125 girls) and 244 grave "
+        "violations that occurred in previous years.",
         "Recruitment and use": "Recruitment and use of 11 children (11 boys), attributed to Taliban (11).",
         "Killing and maiming": "Killing (180) and maiming (363) of 543 children (422 boys, 121 girls), attributed to Pakistan armed forces "
         "(50), Taliban (22), ISIL-KP (10), NRF (4), NRF and Taliban jointly (3) and unidentified perpetrators (454).",
-        "Sexual violence": "Sexual violence against 6 children (2 boys, 4 girls), attributed to Taliban (5) and unidentified perpetrators (1).",
+        "Sexual violence": "Sexual violence against 6 children (2 boys, 4 girls), attributed to Taliban (5) and unidentified "
+        "perpetrators (1).",
         "Attacks on schools and hospitals": "Attacks on schools (48) and hospitals (87), attributed to Taliban (128), NRF (1) and "
         "unidentified perpetrators (6).",
         "Abduction": "Abduction of 2 children (1 boy, 1 girl), attributed to Taliban (2).",
