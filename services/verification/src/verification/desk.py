@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from chassis.delivery.outbox import EventSealer
-from chassis.errors import Unavailable
+from chassis.errors import NotFound, Unavailable
 from chassis.register import Register
 from chassis.storage import Database, Tx
 from contracts.situation import Situation
@@ -35,6 +35,15 @@ class Desk:
         if not await ledgers.claim_pseudonym_secret(tx, self.pseudonyms.fingerprint()):
             raise Unavailable
         self._secret_checked = True
+
+    async def enter(self, tx: Tx, situation: str) -> None:
+        """Make this transaction the situation's only writer until its end, so that rules are checked on what will stand.
+
+        Raises NotFound if the situation has just been removed, Unavailable with another pseudonym secret than the database's.
+        """
+        await self.check_secret(tx)
+        if await ledgers.lock_ledger(tx, situation) is None:
+            raise NotFound
 
     def mark_of(self, situation: str, subject: str) -> bytes:
         """Return the mark by which a person is recognised inside a situation."""

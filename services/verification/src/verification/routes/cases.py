@@ -15,7 +15,7 @@ from verification.messages.answers import Case, QuestionAsked, QuestionShown, Re
 from verification.messages.requests import QuestionBody
 from verification.messages.safe import KeptText
 from verification.routes.showing import link_shown, violation_shown
-from verification.store import incidents, ledgers, links, violations
+from verification.store import incidents, links, violations
 
 router = APIRouter(tags=["cases"])
 
@@ -57,7 +57,7 @@ async def open_case(
         )
         status, needs = CaseStatus(row["status"]), row["needs"]
         if status is CaseStatus.RECEIVED:
-            await ledgers.lock_ledger(tx, situation)
+            await desk.enter(tx, situation)
             await move_cases(tx, situation, [incident], lambda case: case.progress.opened())
             status, needs = CaseStatus.UNDER_REVIEW, []
         questions = await incidents.list_questions(tx, situation, incident)
@@ -104,7 +104,7 @@ async def ask_question(
     document = await desk.register.get(situation)
     body = await read_json(request, QuestionBody)
     async with desk.database.transaction("ask_question", actor=caller.subject) as tx:
-        await ledgers.lock_ledger(tx, situation)
+        await desk.enter(tx, situation)
         if await incidents.find_incident(tx, situation, incident) is None:
             raise NotFound
         needs = tuple(dict.fromkeys(body.needs))

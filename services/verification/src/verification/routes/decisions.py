@@ -18,7 +18,7 @@ from verification.messages.requests import BODY_BYTES, DecisionsBody
 from verification.routes.refusing import refuse, refuse_own
 from verification.routes.showing import attribution_shown, decision_recorded
 from verification.store import decisions as store
-from verification.store import ledgers, violations
+from verification.store import violations
 
 STAGES = (Stage.FOCAL_POINT, Stage.TECHNICAL)
 router = APIRouter(tags=["decisions"])
@@ -42,8 +42,7 @@ async def record_decisions(
     for stage in sorted({one.stage for one in proposed}):
         caller.require(situation, relation="not_own", state=stage)
     async with desk.database.transaction("record_decisions", actor=caller.subject) as tx:
-        await desk.check_secret(tx)
-        await ledgers.lock_ledger(tx, situation)
+        await desk.enter(tx, situation)
         known = await violations.find_violations(tx, situation, [one.violation for one in proposed if one.violation is not None])
         mark = desk.mark_of(situation, caller.subject)
         for stage in STAGES:

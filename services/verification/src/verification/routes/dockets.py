@@ -22,7 +22,7 @@ from verification.routes.decisions import own_lines
 from verification.routes.refusing import refuse, refuse_own
 from verification.routes.showing import attribution_shown, decision_recorded, docket_listed
 from verification.store import dockets as store
-from verification.store import ledgers, violations
+from verification.store import violations
 from verification.store.decisions import coded
 from verification.store.dockets import KeptDocket
 
@@ -45,8 +45,7 @@ async def propose_docket(
     body = await read_json(request, DocketBody, limit=BODY_BYTES)
     lines = [line.proposed(Stage.CTFMR) for line in body.lines]
     async with desk.database.transaction("propose_docket", actor=caller.subject) as tx:
-        await desk.check_secret(tx)
-        await ledgers.lock_ledger(tx, situation)
+        await desk.enter(tx, situation)
         refuse((await _decide(tx, document, lines, body.kind))[1])
         text = await desk.keep_texts(tx, document, [line.kept_text() for line in body.lines])
         docket = tx.derived_id("docket")
@@ -112,7 +111,7 @@ async def approve_docket(
     caller.require(situation, relation="not_own", state=OPEN)
     document = await desk.register.get(situation)
     async with desk.database.transaction("approve_docket", actor=caller.subject) as tx:
-        await ledgers.lock_ledger(tx, situation)
+        await desk.enter(tx, situation)
         kept = await _get(tx, situation, docket)
         lines = await store.list_docket_lines(tx, situation, docket)
         approval = await _approve(tx, document, kept, lines, caller=caller, desk=desk)
@@ -154,7 +153,7 @@ async def withdraw_docket(
         caller.require(situation, relation="not_own", state=OPEN)
     await desk.register.get(situation)
     async with desk.database.transaction("withdraw_docket", actor=caller.subject) as tx:
-        await ledgers.lock_ledger(tx, situation)
+        await desk.enter(tx, situation)
         kept = await _get(tx, situation, docket)
         caller.require(situation, relation="own" if kept.proposed_by == caller.subject else "not_own", state=OPEN)
         if kept.state is not DocketState.OPEN:

@@ -42,8 +42,7 @@ async def record_links(
     await desk.register.get(situation)
     body = await read_json(request, LinksBody)
     async with desk.database.transaction("record_links", actor=caller.subject) as tx:
-        await desk.check_secret(tx)
-        await ledgers.lock_ledger(tx, situation)
+        await desk.enter(tx, situation)
         proposed = await _resolve(tx, desk, situation, body.links)
         items = [one.item for one in proposed if one.item is not None]
         originals = [one.of for one in proposed if one.of is not None]
