@@ -1,7 +1,10 @@
 """Posts one entry of the ledger on a side: the reverse of what it supersedes and what follows from it. Live and rebuild alike."""
 
+from collections.abc import Set
+from dataclasses import replace
+
 from aggregation import messages
-from aggregation.domain.incident import Rows, keys_of, rows_of
+from aggregation.domain.incident import keys_of, rows_of
 from aggregation.messages import Fact, incident_and_key
 from aggregation.store import books
 from aggregation.store.books import Stored
@@ -29,27 +32,54 @@ async def post(tx: Tx, side: Side, entry: Entry) -> None:
 async def _post_coded(tx: Tx, side: Side, entry: Entry) -> None:
     """A revision may lose violations or bring them back: the duplicates of those count again, or no longer."""
     stored = await books.get_incident(tx, side, entry.situation, entry.subject)
-    held = keys_of(messages.coded_from(entry.fact, region=entry.region))
-    lost = keys_of(stored.incident.coded) - held
-    gained = held - keys_of(stored.incident.coded)
-    others: list[str] = []
-    if stored.named and (lost or gained):
-        others = await books.list_duplicates_of(tx, side, entry.situation, entry.subject, sorted(lost | gained))
-    before = {entry.subject: stored, **{other: await books.get_incident(tx, side, entry.situation, other) for other in others}}
-    await _save(tx, side, entry, stored, coded=entry.fact, region=entry.region, decisions=stored.decisions)
-    if others:
-        await books.save_presence(tx, side, entry.situation, entry.subject, held=sorted(gained), gone=sorted(lost))
-    for incident, old in sorted(before.items()):
+    coded = messages.coded_from(entry.fact, region=entry.region)
+    gained, lost = keys_of(coded) - keys_of(stored.incident.coded), keys_of(stored.incident.coded) - keys_of(coded)
+    others = await _wake_and_rest(tx, side, entry, gained=gained, lost=lost) if stored.named and (gained or lost) else {}
+    own = others.pop(entry.subject, None)
+    suppressed = stored.incident.suppressed if own is None else await _suppressed(tx, side, entry, entry.subject)
+    await books.save_incident(
+        tx,
+        side,
+        entry,
+        entry.subject,
+        coded=entry.fact,
+        region=entry.region,
+        decisions=stored.decisions,
+        before=rows_of(stored.incident),
+        after=rows_of(replace(stored.incident, coded=coded, suppressed=suppressed)),
+    )
+    for incident, old in sorted(others.items()):
         await _repost(tx, side, entry, incident, old)
+
+
+async def _wake_and_rest(tx: Tx, side: Side, entry: Entry, *, gained: frozenset[str], lost: frozenset[str]) -> dict[str, Stored]:
+    """Wake the links to violations that came and put those to violations that went to rest; returns their incidents as before."""
+    names = await books.list_duplicates_of(tx, side, entry.situation, entry.subject, sorted(gained | lost))
+    before = {name: await books.get_incident(tx, side, entry.situation, name) for name in names}
+    await books.save_presence(tx, side, entry.situation, entry.subject, held=sorted(gained), gone=sorted(lost))
+    return before
+
+
+async def _suppressed(tx: Tx, side: Side, entry: Entry, incident: str) -> Set[str]:
+    return (await books.get_incident(tx, side, entry.situation, incident)).incident.suppressed
 
 
 async def _post_decided(tx: Tx, side: Side, entry: Entry) -> None:
     stored = await books.get_incident(tx, side, entry.situation, entry.subject)
+    key = entry.fact["violation"]
     kept: Fact = {name: entry.fact[name] for name in ("outcome", "decided_on", "attribution") if name in entry.fact}
-    await _save(
-        tx, side, entry, stored, coded=stored.coded, region=stored.region, decisions={**stored.decisions, entry.fact["violation"]: kept}
+    decisions = {**stored.incident.decisions, key: messages.decision_from(kept)}
+    await books.save_incident(
+        tx,
+        side,
+        entry,
+        entry.subject,
+        coded=stored.coded,
+        region=stored.region,
+        decisions={**stored.decisions, key: kept},
+        before=rows_of(stored.incident),
+        after=rows_of(replace(stored.incident, decisions=decisions)),
     )
-    await _repost(tx, side, entry, entry.subject, stored)
 
 
 async def _post_duplicate(tx: Tx, side: Side, entry: Entry, *, stands: bool) -> None:
@@ -71,23 +101,7 @@ async def _post_child_link(tx: Tx, side: Side, entry: Entry, *, sign: int) -> No
         raise Rejected("link.already_stands" if sign == 1 else "link.does_not_stand")
 
 
-async def _save(
-    tx: Tx, side: Side, entry: Entry, stored: Stored, *, coded: Fact | None, region: str | None, decisions: dict[str, Fact]
-) -> None:
-    await books.save_incident(tx, side, entry.situation, stored.incident.id, coded=coded, region=region, decisions=decisions)
-
-
 async def _repost(tx: Tx, side: Side, entry: Entry, incident: str, old: Stored) -> None:
-    """Post the difference between what an incident contributed and what it contributes now."""
+    """Post what a change of links makes of an incident."""
     new = await books.get_incident(tx, side, entry.situation, incident)
-    before: Rows = rows_of(old.incident)
-    after: Rows = rows_of(new.incident)
-    await books.add_rows(
-        tx,
-        side,
-        entry.situation,
-        entry.position,
-        incident,
-        reversed_rows=before.without(after),
-        new_rows=after.without(before),
-    )
+    await books.add_rows(tx, side, entry, incident, before=rows_of(old.incident), after=rows_of(new.incident))

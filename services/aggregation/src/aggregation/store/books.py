@@ -6,6 +6,7 @@ from typing import Any
 
 from aggregation.domain.incident import Incident, Rows
 from aggregation.messages import Fact, incident_from, membership_row, posting_row, record_row
+from aggregation.store.ledger import Entry
 from aggregation.store.sides import Side, on
 from chassis.storage import Tx
 
@@ -29,7 +30,7 @@ from (select 1) as one left join counts_side.incidents as stored on stored.situa
 """
 
 _SAVE_INCIDENT = """
-insert into counts_side.incidents (situation, incident, coded, region, decisions) values ($1, $2, $3, $4, $5)
+insert into counts_side.incidents (situation, incident, coded, region, decisions) values ($1, $3, $7, $8, $9)
 on conflict (situation, incident) do update set coded = excluded.coded, region = excluded.region, decisions = excluded.decisions
 """
 
@@ -55,10 +56,11 @@ with posted as (
     insert into counts_side.records (situation, position, sign, incident, child, sex, age)
     select $1, $2, sign, $3, child, sex, age
     from jsonb_to_recordset($6::jsonb) as row (sign smallint, child text, sex text, age smallint)
+), balanced as (
+    insert into counts_side.balances as kept (situation, violation, balance, step)
+    select $1, violation, greatest(sum(sign), 0), sum(sign) from posted group by violation having sum(sign) <> 0
+    on conflict (situation, violation) do update set balance = kept.balance + excluded.step, step = excluded.step
 )
-insert into counts_side.balances as kept (situation, violation, balance, step)
-select $1, violation, greatest(sum(sign), 0), sum(sign) from posted group by violation having sum(sign) <> 0
-on conflict (situation, violation) do update set balance = kept.balance + excluded.step, step = excluded.step
 """
 
 
@@ -73,20 +75,37 @@ async def get_incident(tx: Tx, side: Side, situation: str, incident: str) -> Sto
 
 
 async def save_incident(
-    tx: Tx, side: Side, situation: str, incident: str, *, coded: Fact | None, region: str | None, decisions: dict[str, Fact]
+    tx: Tx,
+    side: Side,
+    entry: Entry,
+    incident: str,
+    *,
+    coded: Fact | None,
+    region: str | None,
+    decisions: dict[str, Fact],
+    before: Rows,
+    after: Rows,
 ) -> None:
-    """Keep what stands of an incident."""
-    await tx.execute(on(side, _SAVE_INCIDENT), situation, incident, coded, region, decisions)
+    """Keep what stands of an incident and post the difference between what it contributed and what it contributes now."""
+    rows = _signed(before, after)
+    await tx.execute(on(side, _ADD_ROWS + _SAVE_INCIDENT), entry.situation, entry.position, incident, *rows, coded, region, decisions)
 
 
-async def add_rows(tx: Tx, side: Side, situation: str, position: int, incident: str, *, reversed_rows: Rows, new_rows: Rows) -> None:
-    """Post the exact reverse of superseded rows and the new ones, under one position."""
-    signed = ((reversed_rows, -1), (new_rows, 1))
-    postings = [posting_row(posting, sign) for rows, sign in signed for posting in rows.postings]
-    memberships = [membership_row(membership, sign) for rows, sign in signed for membership in rows.memberships]
-    records = [record_row(record, sign) for rows, sign in signed for record in rows.records]
-    if postings or memberships or records:
-        await tx.execute(on(side, _ADD_ROWS), situation, position, incident, postings, memberships, records)
+async def add_rows(tx: Tx, side: Side, entry: Entry, incident: str, *, before: Rows, after: Rows) -> None:
+    """Post the difference between what an incident contributed and what it contributes now."""
+    rows = _signed(before, after)
+    if any(rows):
+        await tx.execute(on(side, _ADD_ROWS + "select 1"), entry.situation, entry.position, incident, *rows)
+
+
+def _signed(before: Rows, after: Rows) -> tuple[list[Fact], list[Fact], list[Fact]]:
+    """Return the exact reverse of superseded rows, and the new ones."""
+    signed = ((before.without(after), -1), (after.without(before), 1))
+    return (
+        [posting_row(posting, sign) for rows, sign in signed for posting in rows.postings],
+        [membership_row(membership, sign) for rows, sign in signed for membership in rows.memberships],
+        [record_row(record, sign) for rows, sign in signed for record in rows.records],
+    )
 
 
 async def add_duplicate(
