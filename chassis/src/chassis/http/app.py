@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 
-from chassis.http import health, operations
+from chassis.http import health, operations, record
 from chassis.http.access import action_of, is_open, open_to_all
 from chassis.http.bodies import MAX_BODY_BYTES
 from chassis.http.guard import Guard, Limits
@@ -46,7 +46,7 @@ def create_app(
     app.state.service = service
     install(app)
     app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight))
-    for router in (*routers, health.router, operations.router, _self_description(app)):
+    for router in (*routers, health.router, operations.router, record.router, _self_description(app)):
         app.include_router(router)
     check_actions(app, service.name)
     return app

@@ -1,0 +1,192 @@
+"""The record of acts over HTTP: who sees what of it, and whether checkpoints and proofs hold for those who trust nobody here."""
+
+import base64
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from chassis.audit.checkpoint import Checkpoint
+from chassis.audit.leaf import Entry
+from chassis.audit.merkle import EMPTY_ROOT, Head, verify_consistency, verify_inclusion
+from support.edge import RunningIntake, report
+
+AUDITOR = ("/XAA/auditor",)
+OPERATOR = ("/_all/operator",)
+PATHS = (
+    "/v1/audit/entries",
+    "/v1/audit/checkpoint",
+    "/v1/audit/checkpoints",
+    "/v1/audit/leaves",
+    "/v1/audit/remainder",
+    "/v1/audit/proof/consistency?old=0&size=0",
+)
+
+
+async def filled(intake: RunningIntake) -> None:
+    """Two reports of Amina in XAA, one of Badr in XBB, and an act on the installation."""
+    for person, situation in (("amina", "XAA"), ("amina", "XAA"), ("badr", "XBB")):
+        answer = await intake.post("/v1/incidents", report(situation=situation), person=person, groups=(f"/{situation}/monitor",))
+        assert answer.status_code == 202
+    async with intake.service.database.transaction("act", actor="omar") as tx:
+        tx.audit("delivery.replay", situation=None, detail={"messages": 0})
+
+
+async def entries(intake: RunningIntake, query: str = "", *, groups: tuple[str, ...] = AUDITOR) -> list[dict[str, Any]]:
+    answer = await intake.get(f"/v1/audit/entries{query}", person="aino", groups=groups)
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+def hashes(answer: Any) -> list[bytes]:
+    return [base64.b64decode(text) for text in answer.json()["hashes"]]
+
+
+async def test_auditor_and_cochairs_see_the_acts_of_their_situation_only(intake: RunningIntake) -> None:
+    await filled(intake)
+    for role in ("auditor", "cochair_un", "cochair_unicef"):
+        seen = await entries(intake, "?situation=XAA", groups=(f"/XAA/{role}",))
+        assert {item["situation"] for item in seen} == {"XAA"}
+        acts = [item for item in seen if item["action"] == "incident.submit"]
+        assert len(acts) == 2
+        assert all(item["actor"].startswith("monitor:") for item in acts)  # intake names no monitor, not even here
+    assert {item["situation"] for item in await entries(intake)} == {"XAA"}
+    assert {item["situation"] for item in await entries(intake, groups=("/XAA/auditor", "/XBB/cochair_un"))} == {"XAA", "XBB"}
+
+
+async def test_operator_sees_acts_on_the_installation_and_no_other(intake: RunningIntake) -> None:
+    await filled(intake)
+    assert [item["action"] for item in await entries(intake, groups=OPERATOR)] == ["delivery.replay"]
+    assert (await intake.get("/v1/audit/entries?situation=XAA", groups=OPERATOR)).status_code == 403
+    both = await entries(intake, groups=(*OPERATOR, *AUDITOR))
+    assert {item["situation"] for item in both} == {"XAA", None}
+
+
+async def test_strangers_and_others_are_refused(intake: RunningIntake) -> None:
+    await filled(intake)
+    for path in PATHS:
+        assert (await intake.get(path, groups=("/XAA/monitor",))).status_code == 403, path
+        assert (await intake.get(path, groups=())).status_code == 404, path
+        assert (await intake.client.get(path)).status_code == 401, path
+    assert (await intake.get("/v1/audit/entries?situation=XBB", groups=AUDITOR)).status_code == 404
+    assert (await intake.get("/v1/audit/entries?situation=XZZ", groups=AUDITOR)).status_code == 404
+    for path in ("/v1/audit/leaves", "/v1/audit/remainder", "/v1/audit/checkpoints"):
+        assert (await intake.get(path, groups=("/XAA/cochair_un",))).status_code == 403
+
+
+async def test_reading_the_record_is_recorded_where_it_was_read(intake: RunningIntake) -> None:
+    await filled(intake)
+    await entries(intake, "?person=amina&case=abc", groups=("/XAA/auditor", "/XBB/auditor", "/_all/operator"))
+    for query, groups in (("?situation=XAA", AUDITOR), ("?situation=XBB", ("/XBB/auditor",)), ("", OPERATOR)):
+        (newest, *_) = await entries(intake, query, groups=groups)
+        assert (newest["actor"], newest["action"], newest["detail"]) == ("aino", "audit.read", {"person": "amina", "case": "abc"})
+
+
+async def test_acts_are_found_by_person_case_and_instant(intake: RunningIntake) -> None:
+    await filled(intake)
+    all_of_them = await entries(intake, "?situation=XAA")
+    act = next(item for item in all_of_them if item["action"] == "incident.submit")
+    case, person = act["subject"], act["actor"]
+    assert {item["subject"] for item in await entries(intake, f"?situation=XAA&case={case}") if item["action"] != "audit.read"} == {case}
+    assert await entries(intake, f"?situation=XAA&case={case[:-1]}") == []
+    assert {item["actor"] for item in await entries(intake, f"?situation=XAA&person={person}")} == {person}
+    newest = (await entries(intake, "?situation=XAA"))[0]["at"]
+    assert [item["at"] >= newest for item in await entries(intake, f"?situation=XAA&since={newest.replace('+', '%2B')}")]
+    assert await entries(intake, "?situation=XAA&since=2999-01-01T00:00:00Z") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=yesterday",
+        "since=2024-01-01T00:00:00",
+        "since=0001-01-01T00:00:00%2B14:00",
+        "since=9999-12-31T23:59:59-14:00",
+        "person=",
+        "case=%00",
+        "situation=%0a",
+        f"person={'x' * 256}",
+        "limit=0",
+        "cursor=x",
+        "cursor=W10",
+    ],
+)
+async def test_questions_of_no_form_are_refused(intake: RunningIntake, query: str) -> None:
+    answer = await intake.get(f"/v1/audit/entries?{query}", groups=AUDITOR)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+async def test_pages_follow_each_other_without_gap_or_repetition(intake: RunningIntake) -> None:
+    await filled(intake)
+    seen: list[int] = []
+    cursor = ""
+    while True:
+        page = (await intake.get(f"/v1/audit/entries?situation=XAA&limit=1{cursor}", groups=AUDITOR)).json()
+        seen += [item["position"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert seen == sorted(set(seen), reverse=True)
+    assert len(seen) >= 2
+
+
+async def test_a_checkpoint_covers_what_was_done_before_it_and_continues_every_older_one(intake: RunningIntake) -> None:
+    answer = await intake.get("/v1/audit/checkpoint", groups=OPERATOR)
+    assert answer.headers["content-type"].startswith("text/plain")
+    first = Checkpoint.decode(answer.text)
+    assert first.head == Head(0, EMPTY_ROOT)
+    heads = [first.head]
+    for _ in range(4):
+        await filled(intake)
+        newer = Checkpoint.decode((await intake.get("/v1/audit/checkpoint", groups=AUDITOR)).text)
+        newer.require_signature(intake.service.trust)
+        assert (newer.origin, newer.service, newer.head.size) == (first.origin, "intake", heads[-1].size + 4)
+        for older in heads:
+            path = f"/v1/audit/proof/consistency?old={older.size}&size={newer.head.size}"
+            assert verify_consistency(older, newer.head, hashes(await intake.get(path, groups=AUDITOR)))
+        heads.append(newer.head)
+    for query in ("old=1&size=99", "old=3&size=2"):
+        assert (await intake.get(f"/v1/audit/proof/consistency?{query}", groups=AUDITOR)).status_code == 404
+    for query in ("old=-1&size=2", "old=1", "old=x&size=2", "old=1&size=99999999999999999999"):
+        assert (await intake.get(f"/v1/audit/proof/consistency?{query}", groups=AUDITOR)).status_code == 422
+
+
+async def test_whoever_sees_an_act_can_prove_that_it_is_in_the_record(intake: RunningIntake) -> None:
+    await filled(intake)
+    items = await entries(intake, "?situation=XAA")
+    head = Checkpoint.decode((await intake.get("/v1/audit/checkpoint", groups=AUDITOR)).text).head
+    for item in items:
+        path = f"/v1/audit/proof/inclusion?entry={item['id']}&size={head.size}"
+        answer = await intake.get(path, groups=AUDITOR)
+        fields = entry_of(item)
+        assert answer.json()["position"] == item["position"]
+        assert verify_inclusion(fields.leaf_hash(), position=item["position"], size=head.size, proof=hashes(answer), root=head.root)
+    one = items[0]
+    for query in (f"entry={uuid4()}&size={head.size}", f"entry={one['id']}&size={one['position']}", f"entry={one['id']}&size=99"):
+        assert (await intake.get(f"/v1/audit/proof/inclusion?{query}", groups=AUDITOR)).status_code == 404
+
+
+def entry_of(item: dict[str, Any]) -> Entry:
+    return Entry(
+        service="intake",
+        id=UUID(item["id"]),
+        at=datetime.fromisoformat(item["at"]),
+        actor=item["actor"],
+        action=item["action"],
+        situation=item["situation"],
+        subject_ref=item["subject"],
+        detail=item["detail"],
+        cause=UUID(item["cause"]),
+        salt=base64.b64decode(item["salt"]),
+    )
+
+
+async def test_what_a_check_is_fed_with_tells_nothing_of_an_act(intake: RunningIntake) -> None:
+    await filled(intake)
+    await intake.get("/v1/audit/checkpoint", groups=OPERATOR)
+    for path in ("/v1/audit/leaves", "/v1/audit/remainder", "/v1/audit/checkpoints", "/v1/audit/checkpoint"):
+        text = (await intake.get(path, groups=OPERATOR)).text
+        assert not [word for word in ("amina", "badr", "omar", "XAA", "XBB", "incident", "salt", 'row":{') if word in text], path
