@@ -40,10 +40,11 @@ create index snapshots_by_time on snapshots (situation, frozen_at, snapshot);
 
 create table rebuilds (
     situation  text primary key,
-    state      text not null constraint rebuilds_state_known check (state in ('running', 'swapped', 'refused')),
+    state      text not null constraint rebuilds_state_known check (state in ('clearing', 'replaying', 'comparing', 'swapped', 'refused')),
     side       text not null,                  -- the shadow it writes
-    done       bigint not null default 0,      -- positions replayed so far
-    target     bigint not null,
+    replayed   bigint not null default 0,      -- positions replayed so far
+    compared   bigint not null default 0,      -- positions found alike so far
+    target     bigint not null,                -- the newest position when it was last looked at
     difference jsonb,                          -- the first one, when refused
     asked_by   text not null,
     started_at timestamptz not null,

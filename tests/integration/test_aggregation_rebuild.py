@@ -1,0 +1,111 @@
+"""Live figures equal the ledger: a rebuild beside the running service swaps when alike and refuses at the first difference."""
+
+import random
+from typing import Any
+
+from aggregation import rebuilding
+from aggregation.store import ledger
+from support.exchange_events import Coder
+from support.histories import SITUATION, Author
+from support.oracle import Oracle
+from support.running_aggregation import RunningAggregation, aggregation
+
+__all__ = ["aggregation"]
+
+
+async def grow(aggregation: RunningAggregation, coder: Coder, author: Author, acts: int) -> None:
+    for _ in range(acts):
+        kind, content = author.act()
+        step = {"incident": "incidents", "decision": "decisions", "link": "links"}[kind]
+        await aggregation.house.apply(coder.step({step: [content]}))
+
+
+async def begin(aggregation: RunningAggregation, situation: str) -> Any:
+    answer = await aggregation.post(f"/v1/situations/{situation}/rebuild", {}, role="operator", situation="_all")
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+async def progress(aggregation: RunningAggregation, situation: str) -> Any:
+    return (await aggregation.get(f"/v1/situations/{situation}/rebuild", role="operator", situation="_all")).json()
+
+
+async def side(aggregation: RunningAggregation, situation: str) -> str:
+    async with aggregation.service.database.reading("side") as tx:
+        return (await ledger.get_now(tx, situation)).side
+
+
+async def test_a_rebuild_beside_new_facts_swaps_and_answers_the_same(aggregation: RunningAggregation) -> None:
+    author = Author(random.Random(7))
+    coder = await aggregation.house.new_situation(SITUATION)
+    situation = coder.names.situation
+    await grow(aggregation, coder, author, 60)
+    assert (await begin(aggregation, situation))["state"] == "clearing"
+    for _ in range(3):
+        await rebuilding.advance(aggregation.service.database)
+        await grow(aggregation, coder, author, 5)
+        assert (await progress(aggregation, situation))["state"] in ("replaying", "comparing")
+    await rebuilding.work(aggregation.service.database)
+    assert await side(aggregation, situation) == "counts_b"
+    await grow(aggregation, coder, author, 20)
+    for acts in (30, len(author.acts)):
+        oracle = Oracle(SITUATION, author.acts[:acts])
+        position = sum(len(list(_made(coder, act))) for act in author.acts[:acts])
+        for _ in range(10):
+            table, start, end, params = author.question()
+            if table != "exceptions":
+                assert await aggregation.house.ask(situation, table, start, end, params=params, position=position) == oracle.answer(
+                    table, start, end, params
+                )
+    await begin(aggregation, situation)
+    await rebuilding.work(aggregation.service.database)
+    assert await side(aggregation, situation) == "counts_a"
+    done = await progress(aggregation, situation)
+    assert (done["state"], done["difference"], done["replayed"]) == ("swapped", None, done["target"])
+
+
+async def test_a_rebuild_that_finds_a_difference_refuses_to_swap_and_names_it(aggregation: RunningAggregation) -> None:
+    author = Author(random.Random(8))
+    coder = await aggregation.house.new_situation(SITUATION)
+    situation = coder.names.situation
+    await grow(aggregation, coder, author, 40)
+    planted = await aggregation.owner.fetchrow(
+        "update counts_a.postings set amount = amount + 1 where id = (select min(id) + 3 from counts_a.postings where situation = $1)"
+        " returning position, violation",
+        situation,
+    )
+    await begin(aggregation, situation)
+    await rebuilding.work(aggregation.service.database)
+    ended = await progress(aggregation, situation)
+    assert ended["state"] == "refused"
+    assert (ended["difference"]["table"], ended["difference"]["position"]) == ("postings", planted["position"])
+    assert ended["difference"]["row"]["violation"] == planted["violation"]
+    assert await side(aggregation, situation) == "counts_a"
+
+
+async def test_only_an_operator_rebuilds(aggregation: RunningAggregation) -> None:
+    coder = await aggregation.house.new_situation(SITUATION)
+    answer = await aggregation.post(f"/v1/situations/{coder.names.situation}/rebuild", {})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_removed_scratch_situation_leaves_no_row(aggregation: RunningAggregation) -> None:
+    author = Author(random.Random(9))
+    coder = await aggregation.house.new_situation(SITUATION)
+    situation = coder.names.situation
+    await grow(aggregation, coder, author, 30)
+    await begin(aggregation, situation)
+    known = await aggregation.service.register.get(situation)
+    async with aggregation.service.database.transaction("remove") as tx:
+        await aggregation.service.register.save(tx, known.model_copy(update={"version": 2, "removed": True}))
+    tables = await aggregation.owner.fetch(
+        "select table_schema || '.' || table_name as name from information_schema.columns where column_name = 'situation'"
+        " and table_name not in ('audit_entries', 'situations') and table_schema not in ('pg_catalog', 'information_schema')"
+    )
+    for table in tables:
+        assert await aggregation.owner.fetchval(f"select count(*) from {table['name']} where situation = $1", situation) == 0, table  # noqa: S608
+
+
+def _made(coder: Coder, act: tuple[str, dict[str, Any]]) -> list[Any]:
+    kind, content = act
+    return [] if kind == "decision" and content["stage"] != "ctfmr" else [content]
