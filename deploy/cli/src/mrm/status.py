@@ -100,7 +100,8 @@ def _readiness(stack: RunningStack, name: str, mark: ProcessMark | None) -> dict
     if mark is None or mark.process() is None:
         return {"ready": False, "why": "its process is not running; it is being started again", "url": _address(stack, name)}
     if name not in SERVICES:
-        return {"ready": True, "why": "", "url": _address(stack, name)}
+        why = "" if mark.ready else "it is starting"
+        return {"ready": mark.ready, "why": why, "url": _address(stack, name)}
     url = stack.url(name)
     try:
         answer = httpx.get(f"{url}/readyz", timeout=ANSWER_SECONDS)

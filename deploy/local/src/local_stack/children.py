@@ -29,6 +29,8 @@ class ProcessMark:
     name: str
     pid: int
     started_at: float
+    ready: bool = False
+    """Whether its supervisor found it doing its work."""
 
     @classmethod
     def of(cls, name: str, pid: int) -> "ProcessMark":
@@ -38,7 +40,12 @@ class ProcessMark:
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> "ProcessMark":
         """Read what `document` wrote."""
-        return cls(name=str(document["name"]), pid=int(document["pid"]), started_at=float(document["started_at"]))
+        return cls(
+            name=str(document["name"]),
+            pid=int(document["pid"]),
+            started_at=float(document["started_at"]),
+            ready=bool(document.get("ready", False)),
+        )
 
     def document(self) -> dict[str, Any]:
         """Return the mark as a JSON object."""

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -86,9 +87,10 @@ class PartRunner(threading.Thread):
             death_signal=self.part.stop_signal,
         )
         try:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self._remember(self.part.name, ProcessMark.of(self.part.name, process.pid))
+            mark = _mark(self.part.name, process)
+            self._remember(self.part.name, mark)
             self.part.wait_until_ready(lambda: process.poll() is None and not self._stopping.is_set())
+            self._remember(self.part.name, replace(mark, ready=True))
             self._was_ready = True
             self.ready.set()
             self._watch(process)
@@ -119,6 +121,13 @@ class PartRunner(threading.Thread):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # its session was its own
         process.wait()
+
+
+def _mark(name: str, process: subprocess.Popen[bytes]) -> ProcessMark:
+    try:
+        return ProcessMark.of(name, process.pid)
+    except psutil.NoSuchProcess:
+        raise StackError(f"{name} ended at once.", remedy=f"`mrm logs {name}` says why.") from None
 
 
 def _describe(status: int) -> str:
