@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Union, get_type_hints
 
-from contracts import permissions, topics
+from contracts import answers, permissions, topics
 from contracts.events import EVENTS
 from contracts.exchange import ExchangeFile
 from contracts.situation import SituationDraft
@@ -32,6 +32,8 @@ def schemas() -> Iterator[tuple[str, str]]:
     """Yield the JSON schemas of events and files."""
     for name, event in EVENTS.items():
         yield f"{SCHEMAS}/events/{name}.json", _json(event.model_json_schema(mode="validation"))
+    for name, answer in answers.schemas().items():
+        yield f"{SCHEMAS}/tables/{name}.json", _json(answer)
     yield f"{SCHEMAS}/exchange.json", _json(ExchangeFile.model_json_schema(by_alias=True))
     yield f"{SCHEMAS}/situation.json", _json(SituationDraft.model_json_schema())
 

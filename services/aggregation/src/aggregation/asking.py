@@ -116,3 +116,30 @@ def respond(request: Request, document: Mapping[str, Any]) -> Response:
     if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
+
+
+_QUERY: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "from": ({"type": "string", "format": "date"}, "First day of the window, in the situation's time zone."),
+    "to": ({"type": "string", "format": "date"}, "The day after the last; the window is empty if it equals `from`."),
+    "as_of": ({"type": "string"}, "A position that was given, or an instant with its offset; absent: now."),
+    "late_rule": ({"enum": ["quarter", "window"]}, "What is late; the tables of the Global Horizontal Note default to `quarter`."),
+    "late": ({"enum": ["beside", "inside"], "default": "beside"}, "Whether the main set leaves the late part out."),
+    "field": ({"type": "string"}, "Name of the code list of a detail; `by_detail` needs it."),
+    "by": ({"enum": ["quarter", "month", "year"], "default": "quarter"}, "Length of the parts of `trend`."),
+    "since": ({"type": "string"}, "The earlier moment: a position or an instant."),
+    "cell": ({"type": "string"}, "Path of the number, such as `_all/killing`; list positions from 0."),
+    "limit": ({"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}, "Entries on a page of a long answer."),
+    "cursor": ({"type": "string"}, "`next` of the page before."),
+}
+QUESTION: Final = ("from", "to", "as_of", "late_rule", "late", "field", "by")
+PAGE: Final = ("limit", "cursor")
+
+
+def described(*names: str, required: tuple[str, ...] = ("from", "to")) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route that reads these query parameters itself."""
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": name in required, "schema": _QUERY[name][0], "description": _QUERY[name][1]}
+            for name in names
+        ]
+    }

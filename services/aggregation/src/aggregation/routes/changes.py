@@ -12,12 +12,19 @@ from aggregation.domain.tables import RULES_VERSION
 from aggregation.routes.tables import Reader, page_of, service_for
 from aggregation.store.figures import Scope
 from chassis.service import Service
+from contracts import answers as documents
 
 router = APIRouter(tags=["counts"])
 RULES: Final = ["C1", "C2", "C3", "C5", "C6", "C9", "C12", "C13"]
 
 
-@router.get("/v1/situations/{situation}/tables/changes", response_model=None, summary="What changed between two moments")
+@router.get(
+    "/v1/situations/{situation}/tables/changes",
+    response_model=None,
+    responses={200: documents.json_response("The changes, by their violations.", documents.changes_answer())},
+    openapi_extra=asking.described("since", *asking.QUESTION, *asking.PAGE, required=("since", "from", "to")),
+    summary="What changed between two moments",
+)
 async def read_changes(request: Request, situation: str, caller: Reader) -> Response:
     """Answer which violations entered, left or moved in a window's figures after `since` and up to `as_of`, and what made them."""
     service = await service_for(request, caller, situation)

@@ -19,6 +19,7 @@ from aggregation.store.snapshots import Snapshot
 from chassis.errors import Conflict, NotFound
 from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, read_json
 from chassis.service import Service
+from contracts import answers as documents
 from contracts.events import SnapshotFrozen
 from contracts.model import Day, Short, Wire
 
@@ -42,6 +43,10 @@ class SnapshotOrder(Wire):
     "/v1/situations/{situation}/snapshots",
     status_code=201,
     response_model=None,
+    responses={
+        201: documents.json_response("Frozen and on its way to export.", documents.snapshot_answer(tables=False)),
+        200: documents.json_response("Frozen before.", documents.snapshot_answer(tables=False)),
+    },
     openapi_extra=json_body(SnapshotOrder),
     summary="Freeze the figures of a window",
 )
@@ -66,7 +71,12 @@ async def freeze_snapshot(request: Request, situation: str, caller: Annotated[Ca
     return JSONResponse(_document(known), status_code=201 if tables else 200)
 
 
-@router.get("/v1/situations/{situation}/snapshots", response_model=None, summary="The snapshots of a situation")
+@router.get(
+    "/v1/situations/{situation}/snapshots",
+    response_model=None,
+    responses={200: documents.json_response("A page of snapshots.", documents.snapshots_answer())},
+    summary="The snapshots of a situation",
+)
 async def list_snapshots(
     request: Request, situation: str, page: PageQuery, caller: Annotated[Caller, allowed("snapshot.read")]
 ) -> Response:
@@ -80,7 +90,12 @@ async def list_snapshots(
     return JSONResponse({"items": [_document(entry) for entry in shown], "next": next_cursor(page, len(found), last=last)})
 
 
-@router.get("/v1/situations/{situation}/snapshots/{snapshot}", response_model=None, summary="One snapshot with its tables")
+@router.get(
+    "/v1/situations/{situation}/snapshots/{snapshot}",
+    response_model=None,
+    responses={200: documents.json_response("The snapshot.", documents.snapshot_answer(tables=True))},
+    summary="One snapshot with its tables",
+)
 async def read_snapshot(request: Request, situation: str, snapshot: UUID, caller: Annotated[Caller, allowed("snapshot.read")]) -> Response:
     """Answer one snapshot as it was frozen."""
     service = await service_for(request, caller, situation)

@@ -16,6 +16,7 @@ from aggregation.store.ledger import Moment
 from chassis.http import Caller, allowed
 from chassis.service import Service
 from chassis.storage import Tx
+from contracts import answers as documents
 
 router = APIRouter(tags=["counts"])
 Reader = Annotated[Caller, allowed("counts.read")]
@@ -29,7 +30,12 @@ async def service_for(request: Request, caller: Caller, situation: str) -> Servi
     return service
 
 
-@router.get("/v1/situations/{situation}/position", response_model=None, summary="How far the ledger has come")
+@router.get(
+    "/v1/situations/{situation}/position",
+    response_model=None,
+    responses={200: documents.json_response("The newest position.", documents.position_answer())},
+    summary="How far the ledger has come",
+)
 async def read_position(request: Request, situation: str, caller: Reader) -> Response:
     """Answer with the newest position and when it was applied."""
     service = await service_for(request, caller, situation)
@@ -39,7 +45,13 @@ async def read_position(request: Request, situation: str, caller: Reader) -> Res
     return asking.respond(request, document)
 
 
-@router.get("/v1/situations/{situation}/tables/{table}", response_model=None, summary="One table")
+@router.get(
+    "/v1/situations/{situation}/tables/{table}",
+    response_model=None,
+    responses={200: documents.json_response("The table.", documents.any_table_answer())},
+    openapi_extra=asking.described(*asking.QUESTION, *asking.PAGE),
+    summary="One table",
+)
 async def read_table(request: Request, situation: str, table: str, caller: Reader) -> Response:
     """Answer one table for a window, now or as of an earlier moment."""
 
@@ -49,7 +61,13 @@ async def read_table(request: Request, situation: str, table: str, caller: Reade
     return await _ask(request, caller, situation, table, read)
 
 
-@router.get("/v1/situations/{situation}/tables/{table}/contributors", response_model=None, summary="The violations behind a number")
+@router.get(
+    "/v1/situations/{situation}/tables/{table}/contributors",
+    response_model=None,
+    responses={200: documents.json_response("The violations, by their names.", documents.contributors_answer())},
+    openapi_extra=asking.described(*asking.QUESTION, "cell", *asking.PAGE, required=("from", "to", "cell")),
+    summary="The violations behind a number",
+)
 async def read_contributors(request: Request, situation: str, table: str, caller: Reader) -> Response:
     """Answer which violations stand behind one number of a table (C13), by their names."""
     cell = request.query_params.get("cell")
@@ -66,7 +84,13 @@ async def read_contributors(request: Request, situation: str, table: str, caller
     return await _ask(request, caller, situation, table, read, drop=("cell",), sliced=True)
 
 
-@router.get("/v1/situations/{situation}/ghn", response_model=None, summary="The fourteen tables of the Global Horizontal Note")
+@router.get(
+    "/v1/situations/{situation}/ghn",
+    response_model=None,
+    responses={200: documents.json_response("The fourteen tables.", documents.ghn_answer())},
+    openapi_extra=asking.described(*asking.QUESTION),
+    summary="The fourteen tables of the Global Horizontal Note",
+)
 async def read_ghn(request: Request, situation: str, caller: Reader) -> Response:
     """Answer the fourteen tables of one window as of one moment."""
     service = await service_for(request, caller, situation)
@@ -102,16 +126,16 @@ async def _answer(
     request: Request, service: Service, situation: str, table: Table, read: Read, *, drop: tuple[str, ...], sliced: bool
 ) -> Response:
     params = {key: value for key, value in asking.parameters(request).items() if key not in drop}
-    part = asking.take_slice(params) if sliced else None
+    part = asking.take_slice(params)
     question = question_for(table, params)
-    if part is not None and question.as_of is None:
+    if question.as_of is None:
         question = replace(question, as_of=part.position)
     position = await asking.resolve(service.database, situation, question.as_of)
     async with service.database.reading("read_table") as tx:
         moment = await asking.moment_at(tx, situation, position)
         found = await read(tx, table, question, moment)
     document = _document(table.name, situation, question, moment, table.rules) | found
-    if part is not None:
+    if sliced:
         document |= page_of(found["data"], part, moment)
     return asking.respond(request, document)
 
