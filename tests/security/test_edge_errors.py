@@ -14,8 +14,12 @@ import asyncpg
 import httpx
 import pytest
 from aiokafka.errors import KafkaConnectionError
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, FastAPI, HTTPException, Query
+from opentelemetry import trace
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import SecretStr
 from starlette.responses import Response, StreamingResponse
 
@@ -157,6 +161,31 @@ async def test_an_answer_that_no_permission_stands_behind_never_leaves(edge: htt
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert CANARY not in answer.text
     assert "UncheckedAnswerError" in log.getvalue()
+
+
+async def test_the_frameworks_own_telemetry_is_off_even_where_somebody_listens(
+    service: Service, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    router = APIRouter(dependencies=[open_to_all()])
+
+    @router.get("/fail")
+    async def fail(n: int = 0) -> int:
+        raise ValueError(CANARY)
+
+    async with served(create_app(service, title="Failing", routers=[router])) as url, httpx.AsyncClient(base_url=url) as client:
+        assert (await client.get("/fail")).status_code == 500
+        assert (await client.get(f"/fail?n={CANARY}")).status_code == 422
+    assert spans.get_finished_spans() == ()
+    plain = FastAPI()
+    plain.include_router(router)
+    async with served(plain) as url, httpx.AsyncClient(base_url=url) as client:
+        await client.get("/fail")
+    assert spans.get_finished_spans()  # the trap is a trap
 
 
 async def test_an_answer_that_breaks_off_is_cut_without_words(edge: httpx.AsyncClient, log: io.StringIO) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 
 from chassis.http import health, operations, record
 from chassis.http.access import action_of, is_open, open_to_all
@@ -19,6 +20,14 @@ from contracts.permissions import rows_for
 
 MAX_IN_FLIGHT: Final = 256
 BODY_SECONDS: Final = 20.0
+_NOTHING: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own telemetry would record messages of errors and refused values; ours is `chassis.tracing`."""
 
 
 def create_app(
@@ -41,6 +50,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NOTHING,
         lifespan=_lifespan(service),
     )
     app.state.service = service

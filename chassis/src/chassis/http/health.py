@@ -22,7 +22,7 @@ class Ready(BaseModel):
     checks: dict[str, str]
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

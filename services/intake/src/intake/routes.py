@@ -22,7 +22,7 @@ _ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 
