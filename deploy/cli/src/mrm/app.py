@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from local_stack.errors import StackError
-from mrm import doctor, logs, processes, replay, situation, status, token, verify
+from mrm import audit, doctor, logs, processes, replay, situation, status, token, verify
 from mrm.console import FAILED, MISUSED, CommandError, print_error, print_json, report_error, wants_traceback
 from mrm.demo import command as demo
 
@@ -30,6 +30,7 @@ app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("replay")(replay.replay)
 app.add_typer(situation.app, name="situation")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback()
