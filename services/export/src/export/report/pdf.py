@@ -133,7 +133,7 @@ def _by_violation(tables: dict[str, Any]) -> dict[str, Any]:
     if "summary_previous" in tables:
         columns.append(tables["summary_previous"])
         header.append("Verified in the period before")
-        note = "The period before is of equal length and ends where this one begins."
+        note = "The period before is as long as this one and ends where this one begins."
     rows: list[list[Cell]] = [
         [label("grave_violation", code), *(column["by_grave_violation"][code] for column in columns)] for code in GRAVE_VIOLATIONS
     ]
