@@ -136,5 +136,3 @@ class PureHouse:
         )
         missing = tuple(name for name, missing in lacks if missing)
         return Flaw(violation=row.violation, missing=missing) if missing else None
-
-
