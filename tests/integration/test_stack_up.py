@@ -177,7 +177,8 @@ def test_a_wiped_broker_comes_back_whole(data: Path) -> None:
         return bool(now["ready"]) and now["servers"]["kafka"]["pid"] not in {None, kafka}
 
     assert wait_until(back, within=120), status(data)
-    assert (data / "kafka" / "data" / "intake.incidents-0").is_dir()
+    # the broker lays out partitions after it has answered for the topics
+    assert wait_until(lambda: (data / "kafka" / "data" / "intake.incidents-0").is_dir(), within=60)
 
 
 def test_down_ends_everything_and_up_finds_the_same_data(data: Path) -> None:

@@ -22,7 +22,7 @@ from local_stack.private_files import generated_secret, private_folder, write_pr
 
 REALM_FILE = Path(__file__).parent / "realm" / "mrm-realm.json"
 SHARED_PARTS = ("bin", "lib", "providers", "themes", "version.txt")
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 PROGRAM = "io.quarkus.bootstrap.runner.QuarkusEntryPoint"
 OPENED = ("java.lang", "java.util", "java.util.concurrent", "java.security")
 JAVA_OPTIONS = [

@@ -23,7 +23,7 @@ from local_stack.private_files import generated_secret, private_folder, write_pr
 
 ADMIN = "admin"
 NODE_ID = 1
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 JAVA_OPTIONS = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 JAVA_OPTIONS += ["-Djava.awt.headless=true", "--sun-misc-unsafe-memory-access=allow"]
 LOGGING_OPTIONS = [

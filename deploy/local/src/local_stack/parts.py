@@ -26,7 +26,7 @@ from local_stack.ports import LOOPBACK
 from local_stack.postgres import START_SECONDS, STOP_SIGNAL, PostgresServer
 from local_stack.private_files import private_folder, write_private
 
-SERVICE_START_SECONDS = 90.0
+SERVICE_START_SECONDS = 180.0  # seconds of one core are enough; a busy machine takes its time
 PASSED_ON = ("MRM_LOG_LEVEL", "MRM_RESEND_AFTER_SECONDS", "PATH", "LANG", "TMPDIR", "HOME")
 """Variables of the operator that a service sees; everything else it gets is set here."""
 

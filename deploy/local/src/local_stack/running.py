@@ -21,7 +21,7 @@ from local_stack.private_files import read_json
 
 START_SECONDS = 600.0  # the first start fetches 200 MB
 STOP_SECONDS = 120.0
-MARK_SECONDS = 5.0  # within which a new supervisor has written down who it is
+MARK_SECONDS = 5.0  # within which a new supervisor has written down who it is, and an old one has exited
 ADDRESSES = ("intake", "verification", "aggregation", "export", "issuer", "identity", "kafka")
 
 
@@ -131,7 +131,8 @@ def stop(folder: StackFolder) -> bool:
         deadline = time.monotonic() + STOP_SECONDS
         while is_held(folder) and time.monotonic() < deadline:
             time.sleep(0.05)
-        if is_held(folder):
+        psutil.wait_procs([process], timeout=MARK_SECONDS)
+        if process.is_running():
             end(process, within=1)
         end_leftovers(folder)
         return True
