@@ -1,6 +1,8 @@
 """The register's copy: the newest version counts, what is removed is as if it had never been, and changes are seen."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,15 @@ async def test_a_transaction_that_fails_leaves_the_register_as_it_was(party: Par
     with pytest.raises(RuntimeError):
         await save_and_fail()
     assert (await party.register.get(SITUATION)).version == 1
+
+
+async def test_the_register_answers_while_transactions_hold_every_connection(party: Party) -> None:
+    await party.save_situation(party.house.situation(version=1))
+    async with AsyncExitStack() as transactions:
+        for _ in range(8):
+            await transactions.enter_async_context(party.database.transaction("test"))
+        party.register.expire()
+        assert (await asyncio.wait_for(party.register.get(SITUATION), timeout=5)).version == 1
 
 
 async def test_another_process_sees_the_change(party: Party) -> None:

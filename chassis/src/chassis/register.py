@@ -88,7 +88,7 @@ class Register:
             if self._checked_at > asked_at:
                 return  # somebody else looked while this waited
             started_at = time.monotonic()
-            async with self._database.reading("refresh_register") as tx:
+            async with self._database.reading_apart("refresh_register") as tx:
                 versions = await store.list_versions(tx)
                 known = {code: document.version for code, document in self._documents.items()}
                 changed = [code for code, version in versions.items() if known.get(code) != version]

@@ -199,6 +199,7 @@ class Database:
         self._url = url
         self._sizes = min_size, max_size
         self._pool: asyncpg.Pool | None = None
+        self._apart: asyncpg.Pool | None = None
         self.outbox: Outbox | None = None
         self.recorder: Recorder | None = None
 
@@ -207,12 +208,14 @@ class Database:
         self._pool = await asyncpg.create_pool(
             self._url, min_size=self._sizes[0], max_size=self._sizes[1], init=_speak_json, command_timeout=60, timeout=10
         )
+        self._apart = await asyncpg.create_pool(self._url, min_size=0, max_size=1, init=_speak_json, command_timeout=60, timeout=10)
 
     async def close(self) -> None:
-        """Wait for running statements, then close the pool."""
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+        """Wait for running statements, then close the pools."""
+        pools, self._pool, self._apart = (self._pool, self._apart), None, None
+        for pool in pools:
+            if pool is not None:
+                await pool.close()
 
     async def connect(self) -> asyncpg.Connection:
         """Open a connection outside the pool, for a lock that lives as long as it; the caller closes it."""
@@ -248,9 +251,23 @@ class Database:
                 yield tx
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def reading_apart(self, name: str) -> AsyncIterator[Tx]:
+        """Run a reading transaction on a connection kept for such readings, one at a time.
+
+        This is for what is read while another transaction is open: if that took a second connection of the pool, as many transactions
+        as the pool has connections would wait for one another.
+        """
+        async with self._connection(apart=True) as connection:
+            tx = Tx(connection, name=name, cause=uuid4(), actor="system")
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield tx
+
+    @asynccontextmanager
+    async def _connection(self, *, apart: bool = False) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection of the pool and say Unavailable for every sign that the server is away."""
-        pool = self.pool
+        pool = self._apart if apart else self.pool
+        if pool is None:
+            raise Unavailable(RETRY_AFTER_SECONDS)
         try:
             connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
         except (*_TRANSIENT, OSError):
