@@ -190,3 +190,42 @@ async def test_what_a_check_is_fed_with_tells_nothing_of_an_act(intake: RunningI
     for path in ("/v1/audit/leaves", "/v1/audit/remainder", "/v1/audit/checkpoints", "/v1/audit/checkpoint"):
         text = (await intake.get(path, groups=OPERATOR)).text
         assert not [word for word in ("amina", "badr", "omar", '"XAA"', "incident", '"salt"', '"row":{') if word in text], path
+
+
+async def test_denied_attempts_are_recorded_for_those_whose_situation_was_asked_for(intake: RunningIntake) -> None:
+    incident = uuid4()
+    await intake.post("/v1/incidents", report(situation="XBB"), person="aino", groups=AUDITOR)  # a stranger to XBB
+    await intake.post("/v1/incidents", report(situation="XAA"), person="aino", groups=AUDITOR)  # a member without the role
+    await intake.post("/v1/incidents", report(situation="XZZ"), person="aino", groups=AUDITOR)  # there is no such situation
+    await intake.get("/v1/account", person="aino", groups=AUDITOR)  # for the operator only
+    await intake.get(f"/v1/incidents/{incident}/status", person="omar", groups=OPERATOR)
+    assert (await intake.client.get("/v1/account")).status_code == 401  # nobody: there is no one to name
+    denied = {
+        place: [(item["actor"], item["detail"]["action"], item["detail"]["status"]) for item in seen if item["action"] == "access.denied"]
+        for place, seen in (
+            ("XAA", await entries(intake, "?situation=XAA")),
+            ("XBB", await entries(intake, "?situation=XBB", groups=("/XBB/auditor",))),
+            (None, await entries(intake, groups=OPERATOR)),
+        )
+    }
+    assert denied["XAA"] == [("aino", "incident.submit", 403)]
+    assert denied["XBB"] == [("aino", "incident.submit", 404)]
+    assert sorted(denied[None]) == [("aino", "account.read", 403), ("aino", "incident.submit", 404), ("omar", "incident.status", 403)]
+    assert "XZZ" not in (await intake.dump()).decode(errors="replace")
+
+
+async def test_intake_names_no_monitor_in_a_denied_attempt(intake: RunningIntake) -> None:
+    for groups in (("/XAA/monitor",), ()):
+        await intake.post("/v1/incidents", report(situation="XBB"), person="canary-monitor", groups=groups)
+    assert await intake.owner.fetchval("select count(*) from audit_entries where action = 'access.denied' and actor ^@ 'monitor:'") == 2
+    assert b"canary-monitor" not in await intake.dump()
+
+
+async def test_a_refusal_goes_out_though_it_cannot_be_recorded(intake: RunningIntake) -> None:
+    await intake.owner.execute("revoke insert on audit_entries from intake_app")
+    try:
+        assert (await intake.post("/v1/incidents", report(situation="XBB"))).status_code == 404
+        assert (await intake.post("/v1/incidents", report())).status_code >= 500, "no entry, no act"
+        assert await intake.rows() == {"incidents": 0, "revisions": 0, "outbox": 0, "audit_entries": 0}
+    finally:
+        await intake.owner.execute("grant insert on audit_entries to intake_app")

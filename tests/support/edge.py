@@ -96,11 +96,10 @@ class RunningIntake:
         return await self.client.get(path, headers={"Authorization": f"Bearer {self.token(person, *groups)}"})
 
     async def rows(self) -> dict[str, int]:
-        """Count what is stored of reports, acts and events."""
-        return {
-            table: await self.owner.fetchval(f"select count(*) from {table}")  # noqa: S608 - our own names
-            for table in ("incidents", "revisions", "outbox", "audit_entries")
-        }
+        """Count what is stored of reports, acts (but not denied attempts) and events."""
+        tables = ("incidents", "revisions", "outbox", "(select from audit_entries where action <> 'access.denied')")
+        counts = [await self.owner.fetchval(f"select count(*) from {table}") for table in tables]  # noqa: S608 - our own names
+        return dict(zip(("incidents", "revisions", "outbox", "audit_entries"), counts, strict=True))
 
     async def dump(self) -> bytes:
         """Return everything in every table, as text and as the bytes of the columns."""

@@ -8,13 +8,15 @@ from contracts.permissions import rows_for
 class Caller:
     """A principal at one action of one service. A route asks `require`, `require_everywhere` or `situations` before it answers."""
 
-    __slots__ = ("_rows", "action", "checked", "principal")
+    __slots__ = ("_rows", "action", "checked", "denied", "principal")
 
     def __init__(self, principal: Principal, *, service: str, action: str) -> None:
         self.principal = principal
         self.action = action
         self.checked = False
         """Whether the table has been asked; an answer without it never leaves."""
+        self.denied: str | None = None
+        """Where the table refused: the situation asked for, or the whole installation."""
         self._rows = rows_for(service, action)
 
     @property
@@ -35,12 +37,14 @@ class Caller:
         """Raise NotFound for a stranger to the situation, Forbidden for a member whose roles no row covers."""
         if self.may(situation, relation=relation, state=state):
             return
+        self.denied = situation
         raise Forbidden if self.roles_in(situation) else NotFound
 
     def require_everywhere(self) -> None:
         """Raise unless a role held in the whole installation covers the action; strangers to every situation get NotFound."""
         self.checked = True
         if not self._covered(frozenset(role for place, role in self.principal.grants if place == EVERYWHERE), "any", "any"):
+            self.denied = EVERYWHERE
             raise Forbidden if self.principal.grants else NotFound
 
     @property

@@ -13,6 +13,8 @@ from chassis.telemetry import get_logger
 
 ENTRIES_PER_BREATH: Final = 64
 """Signing holds the interpreter; after so many entries others get their turn."""
+ATTEMPT_SECONDS: Final = 3.0
+"""So long may the record of an attempt hold up its refusal."""
 log = get_logger()
 
 
@@ -60,7 +62,7 @@ async def record(
     It never fails the answer that is given anyway: if the record cannot be written, the log says so.
     """
     try:
-        async with database.transaction("record_attempt", actor=actor) as tx:
+        async with asyncio.timeout(ATTEMPT_SECONDS), database.transaction("record_attempt", actor=actor) as tx:
             tx.audit(action, situation=situation, subject_ref=subject_ref, detail=dict(detail or {}))
     except Exception as error:
         log.failure("audit_entry_lost", error)

@@ -12,6 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 from chassis.http import health, operations, record
 from chassis.http.access import action_of, is_open, open_to_all
 from chassis.http.bodies import MAX_BODY_BYTES
+from chassis.http.denials import ActorOf
 from chassis.http.guard import Guard, Limits
 from chassis.http.openapi import describe, routes_of
 from chassis.http.problems import install
@@ -38,10 +39,11 @@ def create_app(
     body_limit: int = MAX_BODY_BYTES,
     body_seconds: float = BODY_SECONDS,
     max_in_flight: int = MAX_IN_FLIGHT,
+    actor_of: ActorOf = lambda principal: principal.subject,
 ) -> FastAPI:
     """Return the app; raises RuntimeError if a route names no action of the permission table and is not open to all.
 
-    A route finds the service's parts in `request.app.state.service`.
+    A route finds the service's parts in `request.app.state.service`. `actor_of` names whoever was denied something in the record.
     """
     app = FastAPI(
         title=title,
@@ -54,6 +56,7 @@ def create_app(
         lifespan=_lifespan(service),
     )
     app.state.service = service
+    app.state.actor_of = actor_of
     install(app)
     app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight))
     for router in (*routers, health.router, operations.router, record.router, _self_description(app)):

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from chassis.errors import BadRequest, Invalid, NotFound, Problem, Unavailable
+from chassis.http.denials import record_denial
 from chassis.telemetry import get_logger
 from contracts.model import FieldError
 
@@ -174,10 +175,12 @@ def is_outage(error: BaseException) -> bool:
 
 
 def install(app: FastAPI) -> None:
-    """Make every refusal of the app a problem document."""
+    """Make every refusal of the app a problem document, and record those that the permission table made."""
 
-    async def answer(_: Request, error: Exception) -> Response:
-        return response_of(problem_of(error))
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        await record_denial(request, problem)
+        return response_of(problem)
 
     for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)

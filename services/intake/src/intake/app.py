@@ -16,8 +16,9 @@ from intake.settings import IntakeSettings
 def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     """Make the parts of intake and its app; nothing is connected yet."""
     service = assemble("intake", settings)
-    app = create_app(service, title="MRM intake", routers=[router], max_in_flight=settings.max_in_flight)
-    app.state.desk = Desk(service, Marks(content_key(settings)))
+    desk = Desk(service, Marks(content_key(settings)))
+    app = create_app(service, title="MRM intake", routers=[router], max_in_flight=settings.max_in_flight, actor_of=desk.actor_of)
+    app.state.desk = desk
     return service, app
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from chassis.identity import Principal
 from chassis.register import Register
 from chassis.sealing.keys import SIGNING_SCOPE, Signer
 from chassis.service import Service
 from chassis.storage import Database
 from intake.domain import Marks
+
+MONITOR: Final = "monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +46,8 @@ class Desk:
     def actor(submitter: bytes) -> str:
         """Return the name of a monitor in intake's record of acts: the mark, so that a seized server names nobody."""
         return f"monitor:{submitter.hex()}"
+
+    def actor_of(self, principal: Principal) -> str:
+        """Return the name in the record of somebody who was denied something: the mark, unless they surely are no monitor."""
+        roles = {role for _, role in principal.grants}
+        return self.actor(self.marks.of_monitor(principal.subject)) if not roles or MONITOR in roles else principal.subject

@@ -1,0 +1,59 @@
+"""Denied attempts are acts too: whoever was known and asked for what their roles do not cover is in the record."""
+
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+from fastapi import Request
+
+from chassis.audit.recorder import record
+from chassis.errors import Problem, Unavailable
+from chassis.http.access import CALLER_KEY
+from chassis.identity import EVERYWHERE, Principal
+from chassis.permissions import Caller
+from chassis.service import Service
+
+DENIED: Final = "access.denied"
+ActorOf = Callable[[Principal], str]
+"""How a service names a person in its record."""
+
+
+async def record_denial(request: Request, problem: Problem) -> None:
+    """Record a refusal by the permission table before it is answered; it never fails the answer.
+
+    Of what was asked only the action, a situation that exists and an id are kept. A stranger to a situation and one to a situation
+    that does not exist are recorded alike, so that neither the answer nor its time tells them apart.
+    """
+    caller = request.scope.get("state", {}).get(CALLER_KEY)
+    if not isinstance(caller, Caller) or (caller.denied is None and problem.status != 403) or problem.status not in (403, 404):
+        return
+    service: Service = request.app.state.service
+    actor_of: ActorOf = request.app.state.actor_of
+    await record(
+        service.database,
+        DENIED,
+        actor=actor_of(caller.principal),
+        situation=await _known(service, caller.denied),
+        subject_ref=_object(request),
+        detail={"action": caller.action, "status": problem.status},
+    )
+
+
+async def _known(service: Service, situation: str | None) -> str | None:
+    if situation in (None, EVERYWHERE):
+        return None
+    try:
+        known = {document.code for document in await service.register.all()}  # `find` would look longer for what is not there
+    except Unavailable:
+        return None
+    return situation if situation in known else None
+
+
+def _object(request: Request) -> str | None:
+    """Return the first id in the address; anything else in it is the caller's own words."""
+    for value in request.path_params.values():
+        try:
+            return str(UUID(str(value)))
+        except ValueError:
+            continue
+    return None
