@@ -199,7 +199,13 @@ async def test_records_are_the_exchange_files_words_in_recording_order(vetting: 
     first = items[0]["incident"]
     assert (first["key"], first["place"], first["occurred_from"], first["violations"][0]["boys"]) == (one, "XA0102", "2024-01-23", 2)
     assert "Secret." not in str(items)
-    assert items[4]["decision"] == {"violation": f"{one}/k1", "stage": "ctfmr", "outcome": "verified", "decided_on": "2024-02-03"}
+    assert items[4]["decision"] == {
+        "violation": f"{one}/k1",
+        "stage": "ctfmr",
+        "outcome": "verified",
+        "decided_on": "2024-02-03",
+        "attribution": None,
+    }
     assert items[5]["link"] == {"kind": "duplicate", "violation": f"{two}/k1", "of": f"{one}/k1"}
     assert items[7]["link"]["kind"] == "not_duplicate"
 

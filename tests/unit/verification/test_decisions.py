@@ -166,6 +166,14 @@ def test_other_outcomes_need_no_criteria(outcome: Status) -> None:
     assert decided(proposed(outcome=outcome, criteria=None))
 
 
+@pytest.mark.parametrize("outcome", list(Status))
+@pytest.mark.parametrize("name", ["source_reliability", "information_credibility"])
+def test_ratings_are_codes_whatever_the_outcome_for_they_stand_in_clear(outcome: Status, name: str) -> None:
+    wrong = proposed(outcome=outcome, criteria=replace(MET, **{name: "Ahmad told me"}))  # type: ignore[arg-type]
+    assert refused(wrong) == [(f"decisions[0].criteria.{name}", "unknown_code")]
+    assert refused(replace(wrong, stage=Stage.CTFMR), rules=replace(RULES, imported=True)) == refused(wrong)
+
+
 def test_codes_of_attribution_and_reason_are_checked() -> None:
     wrong = (
         AttributionEntry(attribution=Attribution.SOLE),

@@ -132,6 +132,9 @@ def _check_codes(one: ProposedDecision, rules: Rules, path: str) -> Iterator[Ref
         yield content(f"{path}.non_verification_reason", "unknown_code", "Choose from the code list `non_verification_reason`.")
     if reason is not None and one.outcome is Status.VERIFIED:
         yield content(f"{path}.non_verification_reason", "contradiction", "A verified violation has no such reason; remove it.")
+    for name, rating in _ratings(one.criteria) if one.criteria is not None else ():
+        if rating is not None and rating not in vocabulary.codes("rating"):
+            yield content(f"{path}.criteria.{name}", "unknown_code", "Choose from the code list `rating`.")
     for index, entry in enumerate(one.attribution or ()):
         for error in check_attribution(f"{path}.attribution[{index}]", entry.party, entry.attribution, rules.situation):
             yield Refusal(error)
@@ -153,17 +156,16 @@ def _check_criteria(one: ProposedDecision, violation: KnownViolation, path: str)
         yield content(
             f"{field}.primary_source", "not_met", "Without a primary source, say in `documentation_exception` which documents suffice."
         )
-    for name, rating in (
-        ("source_reliability", criteria.source_reliability),
-        ("information_credibility", criteria.information_credibility),
-    ):
+    for name, rating in _ratings(criteria):
         if rating is None:
             yield content(f"{field}.{name}", "missing", "Rate it; `verified` rests on it.")
-        elif rating not in vocabulary.codes("rating"):
-            yield content(f"{field}.{name}", "unknown_code", "Choose from the code list `rating`.")
     if not criteria.nexus:
         yield content(f"{field}.nexus", "not_met", "`verified` needs a link to the armed conflict; otherwise choose another outcome.")
     if not criteria.under_18 and violation.type in CHILD_TYPES:
         yield content(f"{field}.under_18", "not_met", "`verified` needs victims under 18; otherwise choose another outcome.")
     if not criteria.party:
         yield content(f"{field}.party", "not_met", "`verified` needs a party to the conflict, even an unidentified one.")
+
+
+def _ratings(criteria: Criteria) -> tuple[tuple[str, str | None], ...]:
+    return ("source_reliability", criteria.source_reliability), ("information_credibility", criteria.information_credibility)

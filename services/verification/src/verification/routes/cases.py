@@ -31,7 +31,6 @@ class Purpose(StrEnum):
 
 @router.get(
     "/v1/situations/{situation}/incidents/{incident}",
-    response_model_exclude_none=True,
     responses=problem_responses(401, 403, 404, 422),
 )
 async def open_case(

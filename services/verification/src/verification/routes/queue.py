@@ -26,7 +26,9 @@ async def list_queue(
     page: PageQuery,
     stage: Annotated[Stage | None, Query(description="Only violations waiting for this stage.")] = None,
     violation_type: Annotated[ViolationType | None, Query(alias="type", description="Only this violation type.")] = None,
-    region: Annotated[str | None, Query(max_length=64, description="Only this place of level 1; `_unknown` for none.")] = None,
+    region: Annotated[
+        str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$", description="Only this place of level 1; `_unknown` for none.")
+    ] = None,
     status: Annotated[Status | None, Query(description="Only violations with this status in force.")] = None,
 ) -> Queue:
     """List violations that wait for a stage, oldest reports first."""

@@ -20,7 +20,7 @@ AnyRecord = IncidentRecord | DecisionRecord | LinkRecord
 router = APIRouter(tags=["records"])
 
 
-@router.get("/v1/situations/{situation}/records", response_model_exclude_none=True, responses=problem_responses(401, 403, 404, 422))
+@router.get("/v1/situations/{situation}/records", responses=problem_responses(401, 403, 404, 422))
 async def list_records(situation: str, caller: Annotated[Caller, allowed("records.export")], desk: DeskPart, page: PageQuery) -> Records:
     """Return incidents, revisions, decisions and links as recorded; reports are opened in memory, which is audited."""
     caller.require(situation)
