@@ -50,6 +50,7 @@ async def test_from_snapshot_to_a_bundle_that_verifies(export: RunningExport) ->
     assert [item["snapshot"] for item in listed["items"]] == [str(frozen)]
     assert (await export.get(f"snapshots/{frozen}")).json()["tables"] == AFGHANISTAN
     draft = (await export.send("POST", "submissions", {"snapshot": str(frozen), "product": "annual"}, OFFICER)).json()
+    assert draft["window"] == {"from": "2024-01-01", "to": "2025-01-01"}
     assert (draft["state"], draft["contradictions"], draft["approvals"], draft["bundle"]) == ("draft", [], [], None)
     assert draft["filled"][0]["text"].startswith(
         "The United Nations verified 1,647 grave violations against 559 children (434 boys, 125 girls)"

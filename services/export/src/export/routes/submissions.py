@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from chassis.errors import Conflict, Invalid, NotFound
-from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, read_json
+from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, problem_responses, read_json
 from chassis.service import Service
 from chassis.storage import Tx
 from contracts.bundle.manifest import NarrativeSource, Previous, Product, read_figures
@@ -159,7 +159,10 @@ async def approve_submission(
 @router.get(
     f"{_PATH}/{{submission}}/bundle",
     response_class=Response,
-    responses={200: {"content": {"application/zip": {}}, "description": "The signed bundle, in its one canonical form."}},
+    responses={
+        200: {"content": {"application/zip": {}}, "description": "The signed bundle, in its one canonical form."},
+        **problem_responses(409),
+    },
     summary="Take the signed bundle",
 )
 async def download_bundle(
