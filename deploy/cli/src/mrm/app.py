@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from local_stack.errors import StackError
-from mrm import audit, doctor, logs, processes, replay, situation, status, token, verify
+from mrm import audit, check, doctor, exchange_commands, logs, processes, replay, situation, status, token, verify
 from mrm.console import FAILED, MISUSED, CommandError, print_error, print_json, report_error, wants_traceback
 from mrm.demo import command as demo
 
@@ -30,6 +30,9 @@ app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("replay")(replay.replay)
 app.add_typer(situation.app, name="situation")
+app.command("check")(check.check)
+app.add_typer(exchange_commands.export_app, name="export")
+app.add_typer(exchange_commands.import_app, name="import")
 app.add_typer(audit.app, name="audit")
 
 

@@ -3,10 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 
@@ -20,6 +20,9 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _BUSY: Final = frozenset({429, 502, 503, 504})
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
+
+
+T = TypeVar("T")
 
 
 class RefusedError(CommandError):
@@ -140,3 +143,14 @@ def _problem(answer: httpx.Response) -> Mapping[str, Any]:
 def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     """Cut a list into parts of at most `size`."""
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+async def gathered(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines side by side and return their results in order; the first failure cancels the others and is raised as it is."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mrm.client import Api, RefusedError, batches
+from mrm.client import Api, RefusedError, batches, gathered
 from mrm.console import CommandError
 from mrm.people import COCHAIR_UN, COCHAIR_UNICEF, FOCAL, MONITOR, OFFICER, OPERATOR, TECHNICAL
 
@@ -62,7 +62,7 @@ class Journey:
             ("aggregation", f"/v1/situations/{self.situation}/position", OFFICER),
             ("export", f"/v1/situations/{self.situation}/snapshots", OFFICER),
         )
-        await asyncio.gather(*(self._until_found(*way) for way in ways))
+        await gathered(self._until_found(*way) for way in ways)
 
     async def _until_found(self, service: str, path: str, person: str) -> None:
         deadline = time.monotonic() + SETTLE_SECONDS
@@ -87,9 +87,7 @@ class Journey:
                 await self.api.post("intake", path, report, person=MONITOR)
             told(1)
 
-        async with asyncio.TaskGroup() as group:
-            for report in reports:
-                group.create_task(send(report))
+        await gathered(send(report) for report in reports)
 
     async def counters(self) -> dict[str, int]:
         """Return what verification has recorded: incidents, revisions, refused revisions, and facts it published."""

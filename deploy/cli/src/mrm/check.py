@@ -1,0 +1,189 @@
+"""`mrm check`: prove an installation by exchange files with answers, each in a scratch situation of the running system."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Group, RenderableType
+from rich.progress import Progress
+from rich.text import Text
+
+from contracts.exchange import ExchangeFile, ExchangeQuery
+from contracts.exchange_check import read_exchange
+from contracts.situation import SituationDraft
+from mrm.client import RefusedError, gathered
+from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output
+from mrm.exchange_journey import apply_steps, size_of
+from mrm.exchange_plan import Plan
+from mrm.installation import Installation, opened
+from mrm.journey import Journey, Told
+
+FILES_AT_ONCE: Final = 4
+QUERIES_AT_ONCE: Final = 8
+_SCRATCH: Final = "check"
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A query whose answer is not the one expected."""
+
+    file: str
+    query: dict[str, Any]
+    expected: Any
+    answered: Any
+
+    def document(self) -> dict[str, Any]:
+        """Return the difference as `--json` prints it."""
+        return {"file": self.file, "query": self.query, "expected": self.expected, "answered": self.answered}
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Exchange files with queries and answers.", show_default=False)],
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens",
+            metavar="FILE",
+            help="Away from the local stack: JSON with `tokens` by person, `services` by name, and the `scratch` code and `recipients`.",
+        ),
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+    as_json: JsonOption = False,
+) -> None:
+    """Put exchange files through the running system and compare every answer. Safe beside real data.
+
+    Exit 0 only without differences, 2 when a file is not valid (the field is named and nothing is sent).
+    """
+    output = Output(as_json=as_json)
+    documents = [(path, read_file(path)) for path in files]
+    differences = asyncio.run(_check_all(documents, data=data, tokens=tokens, output=output))
+    queries = sum(len(document.queries) for _, document in documents)
+    told = {"files": len(documents), "queries": queries, "differences": [difference.document() for difference in differences]}
+    output.result(told, _report(told, differences))
+    if differences:
+        raise typer.Exit(FAILED)
+
+
+def read_file(path: Path) -> ExchangeFile:
+    """Read an exchange file; raises CommandError naming the file and every refused field."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        raise CommandError(f"{path} cannot be read.", remedy="Nothing was sent. Name exchange files.", code=MISUSED) from None
+    document, errors = read_exchange(raw, now=datetime.now(UTC))
+    if document is None:
+        told = "".join(f"\n  {error.field}: {error.message}" for error in errors[:_SHOWN])
+        raise CommandError(f"{path} is not a valid exchange file:{told}", remedy="Nothing was sent.", code=MISUSED)
+    return document
+
+
+def today_in(situation: SituationDraft) -> date:
+    """Return the day it is in a situation."""
+    return datetime.now(UTC).astimezone(ZoneInfo(situation.time_zone)).date()
+
+
+def same_answer(table: str, expected: object, answered: object) -> bool:
+    """Compare answers as JSON: objects without order, lists with order, `exceptions` as a set. A number is not a truth value."""
+    if table == "exceptions" and isinstance(expected, list) and isinstance(answered, list):
+        return sorted(map(_canonical, expected)) == sorted(map(_canonical, answered))
+    return _canonical(expected) == _canonical(answered)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def in_words_of_the_file(table: str, answer: Any, plan: Plan) -> Any:  # noqa: ANN401 - JSON
+    """Write an answer with the file's names where the service names violations."""
+    if table != "exceptions" or not isinstance(answer, list):
+        return answer
+    return [{**entry, "violation": plan.file_reference(entry["violation"])} for entry in answer]
+
+
+async def _check_all(
+    documents: Sequence[tuple[Path, ExchangeFile]], *, data: Path, tokens: Path | None, output: Output
+) -> list[Difference]:
+    async with opened(data, tokens=tokens) as installation:
+        total = sum(size_of(document) + len(document.queries) for _, document in documents)
+        # A code of one's own per file where we can give people their roles; elsewhere the one code that they have them in.
+        at_once = asyncio.Semaphore(1 if installation.stack is None else FILES_AT_ONCE)
+        with Progress(console=output.progress) as progress:
+            task = progress.add_task("Checking", total=total)
+
+            async def one(path: Path, document: ExchangeFile) -> list[Difference]:
+                async with at_once:
+                    return await _check_file(installation, path, document, told=lambda more: progress.advance(task, more))
+
+            found = await gathered(one(path, document) for path, document in documents)
+    return [difference for differences in found for difference in differences]
+
+
+async def _check_file(installation: Installation, path: Path, document: ExchangeFile, *, told: Told) -> list[Difference]:
+    code = _scratch_code(installation)
+    draft = document.situation.model_copy(update={"code": code}).model_dump(mode="json", exclude_none=True)
+    if installation.access is not None and installation.access.recipients is not None:
+        draft["recipients"] = installation.access.recipients
+    journey = Journey(installation.api, code)
+    plan = Plan(situation=code, today=today_in(document.situation), vetted=True)
+    try:
+        await installation.register(draft, scratch=True)
+        await journey.wait_until_known()
+        positions = await apply_steps(journey, document, plan, told=told)
+        return await _ask_all(journey, path, document, plan, positions, told=told)
+    finally:
+        await installation.remove_scratch(code)
+
+
+def _scratch_code(installation: Installation) -> str:
+    if installation.access is not None and installation.access.scratch is not None:
+        return installation.access.scratch
+    return f"{_SCRATCH}-{uuid4().hex[:12]}"
+
+
+async def _ask_all(
+    journey: Journey, path: Path, document: ExchangeFile, plan: Plan, positions: Sequence[int], *, told: Told
+) -> list[Difference]:
+    gate = asyncio.Semaphore(QUERIES_AT_ONCE)
+
+    async def ask(number: int, query: ExchangeQuery) -> Difference | None:
+        async with gate:
+            answered = in_words_of_the_file(query.table, await _answer(journey, query, positions), plan)
+        told(1)
+        if same_answer(query.table, query.expected, answered):
+            return None
+        asked = query.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"expected", "note"})
+        return Difference(file=str(path), query={"number": number, **asked}, expected=query.expected, answered=answered)
+
+    found = await gathered(ask(number, query) for number, query in enumerate(document.queries, 1))
+    return [difference for difference in found if difference is not None]
+
+
+async def _answer(journey: Journey, query: ExchangeQuery, positions: Sequence[int]) -> Any:  # noqa: ANN401 - JSON
+    params = {"from": query.from_.isoformat(), "to": query.to.isoformat(), **query.params}
+    if query.after_step is not None:
+        params["as_of"] = str(positions[query.after_step - 1])
+    try:
+        return await journey.table(query.table, params)
+    except RefusedError as error:
+        return {"refused": error.problem_code, "fields": [entry["field"] for entry in error.fields]}
+
+
+def _report(told: dict[str, Any], differences: Sequence[Difference]) -> RenderableType:
+    lines = [f"{told['files']} files, {told['queries']} queries, {len(differences)} differences."]
+    for difference in differences[:_SHOWN]:
+        lines += [
+            f"{difference.file}: {_canonical(difference.query)}",
+            f"  expected {_canonical(difference.expected)}",
+            f"  answered {_canonical(difference.answered)}",
+        ]
+    if len(differences) > _SHOWN:
+        lines.append(f"and {len(differences) - _SHOWN} more; --json prints them all.")
+    return Group(*(Text(line) for line in lines))

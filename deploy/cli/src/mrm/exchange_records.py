@@ -1,0 +1,36 @@
+"""From coded records in recording order to the steps of an exchange file. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Record = Mapping[str, Any]
+_ORDER = ("incidents", "decisions", "links")
+_PARTS = {"incident": "incidents", "decision": "decisions", "link": "links"}
+
+
+def steps_of(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Cut records into as few steps as keep their order: inside one, incidents come first, then decisions, then links.
+
+    A revision stands in a later step than what it replaces.
+    """
+    steps: list[dict[str, Any]] = []
+    stage = 0
+    keys: set[str] = set()
+    for record in records:
+        name = next(name for name in _PARTS if name in record)
+        part = _PARTS[name]
+        entry = record[name]
+        again = name == "incident" and entry["key"] in keys
+        if not steps or _ORDER.index(part) < stage or again:
+            steps.append({})
+            keys = set()
+        stage = _ORDER.index(part)
+        if name == "incident":
+            keys.add(entry["key"])
+        steps[-1].setdefault(part, []).append(entry)
+    return steps
+
+
+def situation_part(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an exchange file holds of a register entry."""
+    return {name: document[name] for name in ("code", "name", "time_zone", "parties", "places", "policy") if name in document}
