@@ -178,7 +178,7 @@ def test_a_wiped_broker_comes_back_whole(data: Path) -> None:
 
     assert wait_until(back, within=120), status(data)
     # the broker lays out partitions after it has answered for the topics
-    assert wait_until(lambda: (data / "kafka" / "data" / "intake.incidents-0").is_dir(), within=60)
+    assert wait_until((data / "kafka" / "data" / "intake.incidents-0").is_dir, within=60)
 
 
 def test_down_ends_everything_and_up_finds_the_same_data(data: Path) -> None:
