@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.1
 	--no-annotate --no-header -q $(foreach n,$(LOCAL_NAMES),--no-emit-package mrm-$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test check unit lint format lock generated bench clean
+.PHONY: help install demo up down test check unit lint format lock generated bench mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ check: install lint ## ruff, mypy strict, import contracts, generated files curr
 
 generated: install ## write schemas, OpenAPI, AsyncAPI and generated pages anew
 	$(BIN)/python contracts/generate.py
+
+mutants: install ## plant faults in the counting, one after the other: every one must be found by its tests
+	$(BIN)/python tests/mutants/run.py
 
 bench: install ## measure, as ratios in one run (never a test)
 	$(BIN)/python tests/benchmarks/bench_intake.py

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -22,6 +22,7 @@ from support.histories import SITUATION, Author
 from support.oracle import Oracle
 
 HISTORIES = int(os.environ.get("MRM_HISTORIES", "25"))
+PHASES = [Phase.generate] if os.environ.get("MRM_SHRINK") == "no" else [Phase.reuse, Phase.generate, Phase.shrink]
 T = TypeVar("T")
 
 
@@ -106,12 +107,17 @@ def test_every_single_act_leaves_the_figures_right(bench: Bench) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=HISTORIES, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+            max_examples=HISTORIES,
+            stateful_step_count=25,
+            deadline=None,
+            phases=PHASES,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
         ),
     )
 
 
-@settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=HISTORIES, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_a_whole_history_is_right_as_of_every_moment(bench: Bench, seed: int) -> None:
     bench.run(whole_history(bench.house, seed))
@@ -168,7 +174,7 @@ async def check_conservation(house: House, situation: str) -> None:
         assert all(row["net"] == row["balance"] for row in sums)
 
 
-@settings(max_examples=max(HISTORIES // 2, 5), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=max(HISTORIES // 2, 5), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_any_order_of_arrival_between_incidents_gives_the_same_figures(bench: Bench, seed: int) -> None:
     bench.run(interleaved(bench.house, seed))
@@ -203,7 +209,7 @@ def shuffled(events: list[Event], author: Author) -> list[Event]:
     return arrived
 
 
-@settings(max_examples=max(HISTORIES // 2, 5), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=max(HISTORIES // 2, 5), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_windows_add_up(bench: Bench, seed: int) -> None:
     bench.run(windows(bench.house, seed))

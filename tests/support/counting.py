@@ -35,8 +35,8 @@ class House:
     loaded: int = 0
     positions: dict[str, list[int]] = field(default_factory=dict)
 
-    async def add_situation(self, draft: dict[str, Any]) -> str:
-        document = Situation.model_validate({**draft, "recipients": {}, "version": 1}, strict=False)
+    async def add_situation(self, draft: dict[str, Any], *, version: int = 1) -> str:
+        document = Situation.model_validate({**draft, "recipients": {}, "version": version}, strict=False)
         async with self.database.transaction("register") as tx:
             await self.register.save(tx, document)
         return document.code
