@@ -313,8 +313,8 @@ async def test_canaries_in_every_field_reach_no_log_and_no_header(intake: Runnin
 
 
 async def test_requests_are_measured_by_route_and_never_by_address(quiet_intake: RunningIntake) -> None:
-    reader = InMemoryMetricReader()
-    tracing.configure("intake", readers=[reader])
+    reader, spans = InMemoryMetricReader(), InMemorySpanExporter()
+    tracing.configure("intake", spans=SimpleSpanProcessor(spans), readers=[reader])
     try:
         for path in (f"/v1/incidents/{uuid4()}/status", f"/v1/situations/{CANARY}", f"/{CANARY}", f"/v1/incidents/{CANARY}/status"):
             await quiet_intake.get(path)
@@ -326,3 +326,6 @@ async def test_requests_are_measured_by_route_and_never_by_address(quiet_intake:
     assert CANARY not in text
     assert '"/v1/incidents/{incident}/status"' in text
     assert '"/v1/situations/{situation}"' in text
+    seen = [dict(span.attributes or {}) for span in spans.get_finished_spans()]
+    assert {"route": "/v1/incidents/{incident}/status", "method": "GET", "status": 404} in seen
+    assert CANARY not in "".join(span.to_json() for span in spans.get_finished_spans())

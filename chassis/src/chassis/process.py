@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from chassis import telemetry
+from chassis import telemetry, tracing
 from chassis.delivery.bus import ClusterWatch
 from chassis.delivery.consumer import Consumer
 from chassis.delivery.relay import Relay
@@ -34,6 +34,7 @@ log = telemetry.get_logger()
 def run_process(service: "Service", app: FastAPI, jobs: Sequence["Job"]) -> None:
     """Run until SIGTERM or SIGINT; raises SystemExit, with status 1 if a part ended by itself."""
     telemetry.configure(service.name, level=service.settings.log_level)
+    tracing.configure_from_environment(service.name)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # every step of every client otherwise
     raise SystemExit(uvloop.run(_Process(service, app, jobs).run()))
 

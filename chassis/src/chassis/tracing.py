@@ -1,22 +1,26 @@
 """Spans and metrics (OpenTelemetry) by the same allow-list as the log; nothing is recorded unless somebody wants it."""
 
+import os
 import random
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import Link, SpanContext, Status
 
 from chassis.telemetry import ALLOWED_KEYS, allowed
 
+DEFAULT_SAMPLE: Final = 0.01
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NAME: Final = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
@@ -72,6 +76,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self._tracer: trace.Tracer | None = None
+        self._provider: TracerProvider | None = None
         self._sample = 1.0
         self._requests: metrics.Histogram | None = None
         self.meter: metrics.Meter = metrics.NoOpMeter("mrm")
@@ -86,7 +91,7 @@ class Telemetry:
         if spans is not None:
             provider = TracerProvider(resource=resource, sampler=TraceIdRatioBased(1.0), shutdown_on_exit=False)
             provider.add_span_processor(AllowListProcessor(spans))
-            self._tracer = provider.get_tracer("mrm")
+            self._tracer, self._provider = provider.get_tracer("mrm"), provider
         self.meter, self._requests = metrics.NoOpMeter("mrm"), None
         if readers:
             view = View(instrument_name="*", attribute_keys=set(ALLOWED_KEYS))
@@ -109,21 +114,46 @@ class Telemetry:
                 span.set_attributes(allowed({"error": type(error).__qualname__}))
                 raise
 
+    def flush(self) -> None:
+        """Hand on the spans that wait; for the end of a process."""
+        if self._provider is not None:
+            self._provider.force_flush()
+
     def request_ended(self, scope: Mapping[str, Any], status: int | None, seconds: float) -> None:
-        """Count an answered request."""
-        if self._requests is None:
+        """Count an answered request, and say in its span, if it has one, what it was."""
+        if self._requests is None and self._tracer is None:
             return
         route = scope.get("route")
         path = getattr(route, "path", "unknown")
         method = scope.get("method")
         labels = {"route": path, "method": method if method in _METHODS else "other", "status": status or 0}
-        self._requests.record(seconds, allowed(labels))
+        trace.get_current_span().set_attributes(allowed(labels))
+        if self._requests is not None:
+            self._requests.record(seconds, allowed(labels))
 
 
 _TELEMETRY: Final = Telemetry()
 configure = _TELEMETRY.configure
 span = _TELEMETRY.span
 request_ended = _TELEMETRY.request_ended
+flush = _TELEMETRY.flush
+
+
+def configure_from_environment(service: str) -> None:
+    """Record what OpenTelemetry's own variables ask for: `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER` know `console`.
+
+    Of all requests the share `OTEL_TRACES_SAMPLER_ARG` (0.01) gets a span. Everything else is as if it were not asked for.
+    """
+    wants_spans = os.environ.get("OTEL_TRACES_EXPORTER") == "console"
+    wants_metrics = os.environ.get("OTEL_METRICS_EXPORTER") == "console"
+    exporter = ConsoleSpanExporter(out=sys.stderr, formatter=lambda span: f"{span.to_json(indent=None)}\n")
+    reader = PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr)) if wants_metrics else None
+    _TELEMETRY.configure(
+        service,
+        spans=BatchSpanProcessor(exporter) if wants_spans else None,
+        readers=[reader] if reader is not None else [],
+        sample=float(os.environ.get("OTEL_TRACES_SAMPLER_ARG", DEFAULT_SAMPLE)),
+    )
 
 
 def meter() -> metrics.Meter:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceState
 
-from chassis import telemetry
+from chassis import telemetry, tracing
 from chassis.telemetry import allowed, describe, get_logger
 from chassis.tracing import Telemetry
 
@@ -241,3 +241,21 @@ def test_the_sample_is_about_as_large_as_asked() -> None:
         with made.span("a"):
             pass
     assert 350 < len(spans.get_finished_spans()) < 650
+
+
+def test_the_console_is_asked_for_by_name_and_gets_clean_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "1")
+    tracing.configure_from_environment("intake")
+    try:
+        with tracing.span("apply_batch", count=2, narrative=CANARY):
+            pass
+        tracing.flush()
+    finally:
+        tracing.configure("intake")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["name"], line["attributes"]) == ("apply_batch", {"count": 2})
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    tracing.configure_from_environment("intake")
+    with tracing.span("apply_batch"):
+        assert not trace.get_current_span().is_recording()

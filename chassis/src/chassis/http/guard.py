@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.http.access import CALLER_KEY
 from chassis.http.problems import HeadersTooLarge, TooLarge, TooMany, TooSlow, problem_of, response_of
 from chassis.permissions import Caller
-from chassis.tracing import request_ended
+from chassis.tracing import request_ended, span
 
 SECURITY_HEADERS: Final[Mapping[bytes, bytes]] = {
     b"cache-control": b"no-store",
@@ -176,14 +176,15 @@ class Guard:
         deadline = asyncio.get_running_loop().time() + self._limits.body_seconds
         scope.setdefault("state", {})
         exchange = _Exchange(scope, receive, send, self._limits, self._in_flight, deadline)
-        try:
-            exchange.begin()
-            await self._app(scope, exchange.receive, exchange.send)
-        except Exception as error:
-            await self._answer(exchange, error)
-        finally:
-            exchange.end()
-            request_ended(scope, exchange.status, time.perf_counter() - started)
+        with span("http_request"):
+            try:
+                exchange.begin()
+                await self._app(scope, exchange.receive, exchange.send)
+            except Exception as error:
+                await self._answer(exchange, error)
+            finally:
+                exchange.end()
+                request_ended(scope, exchange.status, time.perf_counter() - started)
 
     async def _answer(self, exchange: _Exchange, error: Exception) -> None:
         problem = problem_of(error)
