@@ -12,6 +12,7 @@ import pytest
 
 from chassis.delivery import parking
 from chassis.delivery.messages import Message
+from chassis.delivery.outbox import NoRecipientError
 from chassis.errors import NotFound, Rejected
 from chassis.sealing.errors import UnusableKeyError
 from chassis.sealing.key_files import key_path
@@ -531,6 +532,29 @@ async def test_of_a_compacted_topic_the_newest_is_applied_though_older_ones_are_
     assert (await pair.reader.register.get(SITUATION)).version == 4
     assert await pair.reader.reasons() == []
     assert (await parking.account(pair.reader.database, "aggregation")).applied["verification.situations"] == 3
+
+
+async def test_the_same_cause_publishes_the_same_events_and_leaves_no_gap(pair: Pair) -> None:
+    """It was not known whether the first attempt was committed, so it is made again."""
+    cause, events = uuid4(), [linked(incident="a"), linked(incident="a")]
+    for attempt in (events[:1], events):
+        async with pair.writer.database.transaction("test", cause=cause) as tx:
+            for event in attempt:
+                tx.publish(event, subject="a")
+    rows = await pair.writer.rows("select sequence from outbox where topic = $1 order by id", TOPIC)
+    assert [row["sequence"] for row in rows] == [1, 2]
+    await pair.reader.receiver.receive(await pair.writer.outgoing(TOPIC))
+    assert await pair.reader.marks() == [str(event.link) for event in events]
+
+
+async def test_an_event_that_nobody_could_open_is_not_published(pair: Pair) -> None:
+    with pytest.raises(NoRecipientError):
+        await pair.writer.publish(linked(incident="a", situation="SDN-2024"))
+    document = pair.house.situation(version=2)
+    await pair.writer.save_situation(document.model_copy(update={"recipients": {"verification": document.recipients["verification"]}}))
+    with pytest.raises(NoRecipientError):
+        await pair.writer.publish(linked(incident="a"))
+    assert await pair.writer.outgoing() == []
 
 
 async def test_every_event_of_the_topics_must_have_its_handler(pair: Pair) -> None:
