@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,7 @@ FILES_AT_ONCE: Final = 4
 QUERIES_AT_ONCE: Final = 8
 _SCRATCH: Final = "check"
 _SHOWN: Final = 20
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,38 +109,60 @@ def in_words_of_the_file(table: str, answer: Any, plan: Plan) -> Any:  # noqa: A
     return [{**entry, "violation": plan.file_reference(entry["violation"])} for entry in answer]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scratch:
+    """A file and the scratch situation that it is checked in."""
+
+    path: Path
+    document: ExchangeFile
+    code: str
+
+
 async def _check_all(
     documents: Sequence[tuple[Path, ExchangeFile]], *, data: Path, tokens: Path | None, output: Output
 ) -> list[Difference]:
     async with opened(data, tokens=tokens) as installation:
+        scratches = [_Scratch(path, document, _scratch_code(installation)) for path, document in documents]
+        # Where we cannot give people their roles, they have them in one scratch situation, and the files take turns in it.
+        groups = [[scratch] for scratch in scratches] if installation.stack is None else [scratches]
         total = sum(size_of(document) + len(document.queries) for _, document in documents)
-        # A code of one's own per file where we can give people their roles; elsewhere the one code that they have them in.
-        at_once = asyncio.Semaphore(1 if installation.stack is None else FILES_AT_ONCE)
+        found: list[Difference] = []
         with Progress(console=output.progress) as progress:
             task = progress.add_task("Checking", total=total)
+            for group in groups:
+                found += await _check_group(installation, group, told=lambda more: progress.advance(task, more))
+    return found
 
-            async def one(path: Path, document: ExchangeFile) -> list[Difference]:
-                async with at_once:
-                    return await _check_file(installation, path, document, told=lambda more: progress.advance(task, more))
 
-            found = await gathered(one(path, document) for path, document in documents)
+async def _check_group(installation: Installation, scratches: Sequence[_Scratch], *, told: Told) -> list[Difference]:
+    """Register the scratch situations of some files, check the files side by side, and remove the situations whatever happened."""
+    gate = asyncio.Semaphore(FILES_AT_ONCE)
+
+    async def gated(work: Callable[[_Scratch], Coroutine[Any, Any, T]], scratch: _Scratch) -> T:
+        async with gate:
+            return await work(scratch)
+
+    try:
+        await gathered(gated(lambda scratch: _register(installation, scratch), one) for one in scratches)
+        found = await gathered(gated(lambda scratch: _check_file(installation, scratch, told=told), one) for one in scratches)
+    finally:
+        await gathered(gated(lambda scratch: installation.remove_scratch(scratch.code), one) for one in scratches)
     return [difference for differences in found for difference in differences]
 
 
-async def _check_file(installation: Installation, path: Path, document: ExchangeFile, *, told: Told) -> list[Difference]:
-    code = _scratch_code(installation)
-    draft = document.situation.model_copy(update={"code": code}).model_dump(mode="json", exclude_none=True)
+async def _register(installation: Installation, scratch: _Scratch) -> None:
+    draft = scratch.document.situation.model_copy(update={"code": scratch.code}).model_dump(mode="json", exclude_none=True)
     if installation.access is not None and installation.access.recipients is not None:
         draft["recipients"] = installation.access.recipients
-    journey = Journey(installation.api, code)
-    plan = Plan(situation=code, today=today_in(document.situation), vetted=True)
-    try:
-        await installation.register(draft, scratch=True)
-        await journey.wait_until_known()
-        positions = await apply_steps(journey, document, plan, told=told)
-        return await _ask_all(journey, path, document, plan, positions, told=told)
-    finally:
-        await installation.remove_scratch(code)
+    await installation.register(draft, scratch=True)
+
+
+async def _check_file(installation: Installation, scratch: _Scratch, *, told: Told) -> list[Difference]:
+    journey = Journey(installation.api, scratch.code)
+    plan = Plan(situation=scratch.code, today=today_in(scratch.document.situation), vetted=True)
+    await journey.wait_until_known()
+    positions = await apply_steps(journey, scratch.document, plan, told=told)
+    return await _ask_all(journey, scratch, plan, positions, told=told)
 
 
 def _scratch_code(installation: Installation) -> str:
@@ -148,9 +171,7 @@ def _scratch_code(installation: Installation) -> str:
     return f"{_SCRATCH}-{uuid4().hex[:12]}"
 
 
-async def _ask_all(
-    journey: Journey, path: Path, document: ExchangeFile, plan: Plan, positions: Sequence[int], *, told: Told
-) -> list[Difference]:
+async def _ask_all(journey: Journey, scratch: _Scratch, plan: Plan, positions: Sequence[int], *, told: Told) -> list[Difference]:
     gate = asyncio.Semaphore(QUERIES_AT_ONCE)
 
     async def ask(number: int, query: ExchangeQuery) -> Difference | None:
@@ -160,9 +181,9 @@ async def _ask_all(
         if same_answer(query.table, query.expected, answered):
             return None
         asked = query.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"expected", "note"})
-        return Difference(file=str(path), query={"number": number, **asked}, expected=query.expected, answered=answered)
+        return Difference(file=str(scratch.path), query={"number": number, **asked}, expected=query.expected, answered=answered)
 
-    found = await gathered(ask(number, query) for number, query in enumerate(document.queries, 1))
+    found = await gathered(ask(number, query) for number, query in enumerate(scratch.document.queries, 1))
     return [difference for difference in found if difference is not None]
 
 

@@ -41,18 +41,26 @@ class LocalPeople:
 
     stack: RunningStack
     _tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _asking: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _forgotten: dict[str, int] = field(default_factory=dict)
 
     async def token(self, person: str) -> str:
-        """Return a token with at least a minute to live."""
-        known = self._tokens.get(person)
-        if known is None or known[1] < time.time() + _MARGIN_SECONDS:
-            text = await asyncio.to_thread(access_token, self.stack.issuer, self.stack.folder.secrets, person)
-            known = self._tokens[person] = (text, expiry_of(text))
+        """Return a token with at least a minute to live; several who ask at once share one request."""
+        async with self._asking.setdefault(person, asyncio.Lock()):
+            known = self._tokens.get(person)
+            while known is None or known[1] < time.time() + _MARGIN_SECONDS:
+                before = self._forgotten.get(person, 0)
+                text = await asyncio.to_thread(access_token, self.stack.issuer, self.stack.folder.secrets, person)
+                known = text, expiry_of(text)
+                if self._forgotten.get(person, 0) != before:
+                    known = None  # rights changed while this token was on its way
+            self._tokens[person] = known
         return known[0]
 
     def forget(self, person: str) -> None:
-        """Drop a person's token."""
+        """Drop a person's token, one that is on its way too."""
         self._tokens.pop(person, None)
+        self._forgotten[person] = self._forgotten.get(person, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
