@@ -1,3 +1,3 @@
 """What every test may ask for: real servers, started once per test run and only when asked for."""
 
-pytest_plugins = ["support.stack"]
+pytest_plugins = ["support.stack", "support.running"]

@@ -1,6 +1,6 @@
 """What intake costs per incident against the floor, and how fast the pipeline runs. Ratios of one run on one machine; never a test.
 
-    make bench            # or: python tests/benchmarks/bench_intake.py [INCIDENTS]
+make bench            # or: python tests/benchmarks/bench_intake.py [INCIDENTS]
 """
 
 import asyncio
@@ -42,7 +42,9 @@ def report(situation: str) -> dict[str, Any]:
         "violations": [{"key": "k1", "type": "killing", "boys": 1, "details": {"weapon_type": ["landmine"]}}],
         "victims": [{"key": "c1", "sex": "male", "age": 9, "violations": ["k1"]}],
         "perpetrators": [{"attribution": "unidentified", "violations": ["k1"]}],
-        "sources": [{"category": "primary_witness", "type": "oral_testimony", "violations": ["k1"], "reliability": "high", "credibility": "high"}],
+        "sources": [
+            {"category": "primary_witness", "type": "oral_testimony", "violations": ["k1"], "reliability": "high", "credibility": "high"}
+        ],
     }
 
 
@@ -111,12 +113,16 @@ async def measure(data: Path, incidents: int) -> None:
     floor = subprocess.Popen([sys.executable, str(HERE / "floor.py"), str(port), urls["kafka"], str(secret), TOPIC])
     try:
         await until_up(f"http://127.0.0.1:{port}")
-        rounds = [await one_round(urls["intake"], f"http://127.0.0.1:{port}", situation, incidents, data, pids, floor.pid) for _ in range(4)]
+        rounds = [
+            await one_round(urls["intake"], f"http://127.0.0.1:{port}", situation, incidents, data, pids, floor.pid) for _ in range(4)
+        ]
     finally:
         floor.terminate()
         floor.wait()
     ratios = sorted(ours / bare for ours, bare in rounds[1:])
-    print(f"intake's CPU per incident against the floor: {ratios[0]:.2f} / {ratios[1]:.2f} / {ratios[2]:.2f} x (min, median, max of 3 rounds)")
+    print(
+        f"intake's CPU per incident against the floor: {ratios[0]:.2f} / {ratios[1]:.2f} / {ratios[2]:.2f} x (min, median, max of 3 rounds)"
+    )
 
 
 async def one_round(
@@ -132,7 +138,9 @@ async def one_round(
     bare_cost = used["floor"] / incidents
     print(f"floor:  {bare_cost * 1e3:.2f} ms CPU per incident, {incidents / seconds:.0f} incidents/s")
     seconds, used = await spent(pids, lambda: load(intake, situation, incidents, token))
-    print(f"intake: {used['intake'] / incidents * 1e3:.2f} ms CPU per incident, {incidents / seconds:.0f} incidents/s accepted; CPU ms per incident:")
+    print(
+        f"intake: {used['intake'] / incidents * 1e3:.2f} ms CPU per incident, {incidents / seconds:.0f} incidents/s accepted; CPU ms per incident:"
+    )
     print("        " + ", ".join(f"{name} {value / incidents * 1e3:.2f}" for name, value in used.items()))
     started = time.perf_counter()
     while mrm("status", "--data", str(data))["account"]["in_flight"]:

@@ -1,6 +1,6 @@
 """The floor under intake: HTTP, validation, one seal and one acknowledged send, with libraries alone. No ledger, no identity, no audit.
 
-    python floor.py PORT BOOTSTRAP PASSWORD_FILE TOPIC
+python floor.py PORT BOOTSTRAP PASSWORD_FILE TOPIC
 """
 
 import contextlib

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from system.conftest import MRM, ROOT, Stack, run_mrm, started
+from support.running import MRM, ROOT, Stack, run_mrm, started
 
 SITUATIONS = Path(__file__).parents[1] / "data" / "situations.json"
 VICTIMS = ("intake", "verification", "aggregation", "export", "kafka", "postgres")
@@ -129,7 +129,9 @@ def incidents_of(stack: Stack, situation: str) -> int:
     found, cursor = 0, None
     with stack.client("verification", "focal") as reviewer:
         while True:
-            page = reviewer.get(f"/v1/situations/{situation}/incidents", params={"limit": 200} | ({"cursor": cursor} if cursor else {})).json()
+            page = reviewer.get(
+                f"/v1/situations/{situation}/incidents", params={"limit": 200} | ({"cursor": cursor} if cursor else {})
+            ).json()
             found += len(page["items"])
             cursor = page["next"]
             if cursor is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from system.conftest import Stack, run_mrm
+from support.running import Stack, run_mrm
 
 SITUATIONS = Path(__file__).parents[1] / "data" / "situations.json"
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from system.conftest import Stack
+from support.running import Stack
 
 SITUATIONS = Path(__file__).parents[1] / "data" / "situations.json"
 CANARIES = {
@@ -41,7 +41,9 @@ def report(situation: str, key: str, **changes: Any) -> dict[str, Any]:
         "collected_by": CANARIES["collected_by"],
         "coordinates": {"latitude": 1.2345678, "longitude": 29.8765432},
         "violations": [{"key": "k1", "type": "killing", "boys": 1}],
-        "victims": [{"key": "c1", "sex": "male", "age": 9, "violations": ["k1"], "name": CANARIES["name"], "coded_id": CANARIES["coded_id"]}],
+        "victims": [
+            {"key": "c1", "sex": "male", "age": 9, "violations": ["k1"], "name": CANARIES["name"], "coded_id": CANARIES["coded_id"]}
+        ],
         "perpetrators": [{"attribution": "unidentified", "violations": ["k1"], "description": CANARIES["perpetrator"]}],
         "sources": [
             {

@@ -52,7 +52,8 @@ class Invalid(Problem):
     """The request's content is refused; every entry of `errors` names a field and how to mend it (422)."""
 
     def __init__(self, errors: Sequence[FieldError], code: str = "invalid") -> None:
-        super().__init__(code, status=422, title="Invalid content", remedy="Mend the fields named in `errors` and send again.", errors=errors)
+        remedy = "Mend the fields named in `errors` and send again."
+        super().__init__(code, status=422, title="Invalid content", remedy=remedy, errors=errors)
 
 
 class BadRequest(Problem):

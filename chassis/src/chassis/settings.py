@@ -48,4 +48,4 @@ class MigrationSettings(BaseSettings):
 def load(kind: type[Settings]) -> Settings:
     """Read settings of a kind; pydantic's error names the missing variables and never their values."""
     secrets = os.environ.get("MRM_SECRETS_DIR")
-    return kind(_secrets_dir=secrets) if secrets else kind()  # type: ignore[call-arg]
+    return kind(_secrets_dir=secrets) if secrets else kind()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 from uuid import UUID, uuid4, uuid5
 
 import asyncpg
@@ -273,7 +273,7 @@ class Database:
         except (*_TRANSIENT, OSError):
             raise Unavailable(RETRY_AFTER_SECONDS) from None
         try:
-            yield connection
+            yield cast("asyncpg.Connection", connection)  # what a pool lends is a proxy with the same interface
         except Exception as error:
             if is_transient(error) and not isinstance(error, Unavailable):
                 raise Unavailable(RETRY_AFTER_SECONDS) from error
