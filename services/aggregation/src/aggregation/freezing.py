@@ -1,26 +1,15 @@
 """Makes a snapshot's tables: everything the products of one window need, at one position (C12)."""
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from aggregation import answers
+from aggregation.domain.linking import DETAILS
 from aggregation.domain.periods import Window
 from aggregation.domain.questions import Question
 from aggregation.domain.tables import TABLES
 from aggregation.store.ledger import Moment
 from chassis.storage import Tx
-
-FROZEN_DETAILS: Final = (
-    "weapon_type",
-    "child_role",
-    "abduction_purpose",
-    "sexual_violence_type",
-    "facility_attack_type",
-    "facility_impact",
-    "denial_method",
-    "detention_reason",
-)
-"""Details the country report breaks down; each is frozen as `by_detail.<field>`."""
 
 
 async def freeze(tx: Tx, question: Question, moment: Moment) -> dict[str, Any]:
@@ -29,7 +18,7 @@ async def freeze(tx: Tx, question: Question, moment: Moment) -> dict[str, Any]:
     for name, table in TABLES.items():
         if not table.asks_field:
             frozen[name] = await answers.answer(tx, table, question, moment)
-    for field in FROZEN_DETAILS:
+    for field in DETAILS:
         frozen[f"by_detail.{field}"] = await answers.answer(tx, TABLES["by_detail"], replace(question, field=field), moment)
     before: Window = question.window.previous()
     frozen["summary_previous"] = await answers.answer(tx, TABLES["summary"], replace(question, window=before), moment)

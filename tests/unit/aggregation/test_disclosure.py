@@ -1,0 +1,142 @@
+"""Small-cell suppression attacked by linear programming: whoever knows every relation still finds k values for what is left out (C14)."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from aggregation.domain.disclosure import Linked, Name, Reason, suppress
+from aggregation.domain.linking import DETAILS, SHARED, LinkedTables
+from support.histories import SITUATION, Author
+from support.oracle import Oracle, acts_of
+
+EXCHANGE = Path(__file__).parents[2] / "data" / "exchange"
+WINDOWS = [("2022-01-01", "2022-04-01"), ("2022-01-01", "2023-01-01"), ("2000-01-01", "2030-01-01")]
+
+
+def shared_set(oracle: Oracle, window: tuple[str, str], params: dict[str, str]) -> dict[str, Any]:
+    """Every table that is shared together, counted by the oracle."""
+    params = {"late_rule": "window", **params}
+    tables = {table: oracle.answer(table, *window, params) for table in SHARED}
+    return tables | {f"by_detail.{field}": oracle.answer("by_detail", *window, {**params, "field": field}) for field in DETAILS}
+
+
+def possible(linked: Linked, left_out: dict[Name, Reason], known: dict[Name, int] | None = None) -> dict[Name, float]:
+    """For every number left out, how many values it can have for somebody who knows all that is published and all relations."""
+    names = [name for name in left_out if linked.values.get(name)]
+    index = {name: number for number, name in enumerate(names)}
+    rows, sides = [[], []], [[], []]
+    for which, relations in enumerate((linked.equalities, linked.bounds)):
+        for terms in relations:
+            row, rest = np.zeros(len(names)), 0
+            for name, factor in terms.items():
+                if name in index:
+                    row[index[name]] += factor
+                else:
+                    rest += factor * linked.values.get(name, 0)
+            if row.any():
+                rows[which].append(row)
+                sides[which].append(-rest)
+    for name, value in (known or {}).items():
+        if name in index:
+            row = np.zeros(len(names))
+            row[index[name]] = 1
+            rows[0].append(row)
+            sides[0].append(value)
+    found = {}
+    system = {
+        "A_eq": np.array(rows[0]) if rows[0] else None,
+        "b_eq": sides[0] or None,
+        "A_ub": np.array(rows[1]) if rows[1] else None,
+        "b_ub": sides[1] or None,
+        "bounds": (0, None),
+        "method": "highs",
+    }
+    for name in names:
+        goal = np.zeros(len(names))
+        goal[index[name]] = 1
+        low, high = linprog(goal, **system), linprog(-goal, **system)
+        assert low.status == 0, low.message
+        found[name] = float("inf") if high.status == 3 else -high.fun - low.fun + 1
+    return found
+
+
+def check_relations(linked: Linked) -> None:
+    """The relations everybody is said to know do hold."""
+    for terms in linked.equalities:
+        assert sum(factor * linked.values.get(name, 0) for name, factor in terms.items()) == 0, terms
+    for terms in linked.bounds:
+        assert sum(factor * linked.values.get(name, 0) for name, factor in terms.items()) <= 0, terms
+
+
+def attack(tables: dict[str, Any], *, k: int, late_inside: bool) -> None:
+    linked = LinkedTables(tables, late_inside=late_inside).linked()
+    check_relations(linked)
+    left_out = suppress(linked, k=k)
+    assert {name for name, value in linked.values.items() if 0 < value < k} <= left_out.keys()
+    too_narrow = {name: width for name, width in possible(linked, left_out).items() if width < k - 1e-6}
+    assert not too_narrow
+
+
+@pytest.mark.parametrize("late", ["beside", "inside"])
+@pytest.mark.parametrize("name", ["example", "history1", "history2", "history3"])
+def test_no_small_number_of_a_file_can_be_worked_out(name: str, late: str) -> None:
+    document = json.loads((EXCHANGE / f"{name}.json").read_text("utf-8"))
+    oracle = Oracle(document["situation"], acts_of(document))
+    for window in WINDOWS:
+        attack(shared_set(oracle, window, {"late": late}), k=5, late_inside=late == "inside")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_small_number_of_a_random_history_can_be_worked_out(seed: int) -> None:
+    author = Author(random.Random(seed))
+    for _ in range(150):
+        author.act()
+    oracle = Oracle(SITUATION, author.acts)
+    attack(
+        shared_set(oracle, ("2021-01-01", "2024-01-01"), {"late": "beside"}), k=random.Random(seed).choice([2, 3, 5, 10]), late_inside=False
+    )
+
+
+def test_a_small_number_takes_few_others_with_it() -> None:
+    values = {("cell", row, column): 20 + row + column for row in range(4) for column in range(4)} | {("cell", 1, 1): 3}
+    rows = {("row", row): sum(values["cell", row, column] for column in range(4)) for row in range(4)}
+    columns = {("column", column): sum(values["cell", row, column] for row in range(4)) for column in range(4)}
+    equalities = [{name: -1} | {("cell", name[1], column): 1 for column in range(4)} for name in rows]
+    equalities += [{name: -1} | {("cell", row, name[1]): 1 for row in range(4)} for name in columns]
+    linked = Linked(values=values | rows | columns, equalities=equalities)
+    left_out = suppress(linked, k=5)
+    assert len(left_out) == 4
+    assert not left_out.keys() & (rows.keys() | columns.keys())
+    assert left_out["cell", 1, 1] is Reason.PRIMARY
+    assert all(width >= 5 for width in possible(linked, left_out).values())
+
+
+def test_nothing_is_left_out_where_nothing_is_small() -> None:
+    linked = Linked(values={"a": 5, "b": 0, "all": 5}, equalities=[{"a": 1, "b": 1, "all": -1}])
+    assert suppress(linked, k=5) == {}
+
+
+def test_what_was_shared_before_protects_nothing() -> None:
+    values = {"a": 2, "b": 30, "c": 40, "all": 72}
+    linked = Linked(values=values, equalities=[{"a": 1, "b": 1, "c": 1, "all": -1}])
+    left_out = suppress(linked, k=5, known={"b": [30]})
+    assert left_out.keys() == {"a", "c"}
+    assert possible(linked, left_out, {"b": 30})["a"] >= 5
+
+
+def test_a_small_difference_to_what_was_shared_before_is_left_out() -> None:
+    values = {"a": 32, "b": 30, "c": 40, "all": 102}
+    linked = Linked(values=values, equalities=[{"a": 1, "b": 1, "c": 1, "all": -1}])
+    left_out = suppress(linked, k=5, known={"a": [30], "b": [30]})
+    assert left_out == {"a": Reason.DIFFERENCE, "c": Reason.COMPLEMENTARY}
+
+
+def test_without_anything_that_protects_the_whole_linked_part_is_left_out() -> None:
+    linked = Linked(values={"a": 2, "all": 2, "other": 50}, equalities=[{"a": 1, "all": -1}])
+    left_out = suppress(linked, k=5)
+    assert left_out.keys() == {"a", "all"}
