@@ -1,11 +1,13 @@
 """The embedded PostgreSQL: who may enter, what a service's two roles may do, what its log never holds."""
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import psutil
 import pytest
 
 from local_stack.postgres import LONGEST_SOCKET_FOLDER, PostgresServer
@@ -162,3 +164,21 @@ async def test_creating_a_service_database_twice_changes_nothing(postgres_server
     database = await new_database("intake")
     again = await postgres_server.create_service_database("intake", database.name)
     assert again == database
+
+
+async def test_where_namespaces_are_forbidden_root_hands_the_cluster_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        return  # only root has powers to give up
+    monkeypatch.setattr("local_stack.postgres.choose_identity", lambda: "nobody")
+    server = PostgresServer(tmp_path / "pg", secrets=tmp_path / "secrets", log=tmp_path / "pg.log", durable=False)
+    try:
+        for _ in range(2):
+            server.start()
+            database = await server.create_service_database("intake")
+            await (await asyncpg.connect(database.app_url)).close()
+            pid = int((server.cluster / "postmaster.pid").read_text().splitlines()[0])
+            assert psutil.Process(pid).uids().effective != 0
+            server.stop()
+    finally:
+        server.stop()
+        shutil.rmtree((tmp_path / "pg").resolve(), ignore_errors=True)

@@ -283,12 +283,15 @@ class PostgresServer:
     def _make_home(self) -> None:
         if self.identity != "nobody":
             private_folder(self._home)
-        elif not self._home.exists():
-            # The data folder is closed to everybody but root, so the cluster lives where its account can enter.
-            private_folder(self._home.parent)
-            elsewhere = Path(tempfile.mkdtemp(prefix="mrm-postgres-", dir="/var/tmp"))
-            self._hand_over(elsewhere)
-            self._home.symlink_to(elsewhere)
+        else:
+            if not self._home.exists():
+                # The data folder is closed to everybody but root, so the cluster lives where its account can enter.
+                private_folder(self._home.parent)
+                self._home.unlink(missing_ok=True)  # a link to what is gone
+                elsewhere = Path(tempfile.mkdtemp(prefix="mrm-postgres-", dir="/var/tmp"))
+                self._hand_over(elsewhere)
+                self._home.symlink_to(elsewhere)
+            self._home = self._home.resolve()
         self._hand_over(private_folder(self.socket_folder))
 
     def _initialise(self) -> None:
