@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.incident import IncidentReport, check_incident
 from contracts.situation import SituationDraft, check_situation
+from mrm.demo.comparison import compare, parameters, tables_needed
 from mrm.demo.figures import (
     NO_ACTOR,
     UNIDENTIFIED,
@@ -265,3 +266,38 @@ def test_no_decision_lies_in_the_future_of_a_window_still_open() -> None:
     assert all(figures.start <= case.decided_on <= TODAY for case in load.cases)
     days = sorted(case.decided_on for case in load.cases)
     assert all(earlier <= later for earlier, later in pairwise(days))
+
+
+def test_every_figure_has_a_place_in_the_answers_and_a_missing_number_is_zero() -> None:
+    published = entry(
+        total=9, children=5, boys=2, girls=2, unknown=1, late_extra=4, by_party={"Group A": 3, "UXO": 1}, by_province={"North": 6},
+        military_use={"schools": 2},
+        KM={"n": 5, "killed": 2, "maimed": 3, "boys": 2, "by": {"unidentified men": 1}},
+        ASH={"n": 4, "schools": 4, "hospitals": 0},
+    )  # fmt: skip
+    figures = figures_of(published)
+    load = make_load(figures, solve(figures), code="X", today=TODAY)
+    answers: dict[str, Any] = {
+        "summary": {
+            "violations": 9,
+            "by_grave_violation": {"killing_and_maiming": 5, "attacks_on_schools_and_hospitals": 4},
+            "children": {"boys": 2, "girls": 2, "unknown": 1, "total": 5},
+            "late": {"violations": 4},
+        },
+        "verified_children": {"killing": {"boys": 1, "total": 2}, "maiming": {"boys": 1, "total": 3}},
+        "verified_incidents": {"attack_on_schools": 4},
+        "by_grave_violation_and_party": {"killing_and_maiming": {"_unidentified": 1, "_all": 5}},
+        "verified_by_party": {"group_a": {"killing": 3, "total": 3}, "_no_actor": {"total": 1}},
+        "verified_by_region": {"north": {"total": 6}},
+        "context": {"military_use": {"military_use_of_school": 2, "total": 2}},
+    }
+    assert set(tables_needed(figures)) == set(answers)
+    compared = compare(figures, load, answers)
+    assert [one.name for one in compared if one.difference] == []
+    assert len(compared) == len(figures.values)
+    answers["verified_by_region"] = {}
+    assert [(one.name, one.difference) for one in compare(figures, load, answers) if one.difference] == [("by_province.North", -6)]
+
+
+def test_the_window_of_every_query_is_half_open_and_late_is_beside() -> None:
+    assert parameters(figures_of(PUBLISHED[0])) == {"from": "2024-01-01", "to": "2025-01-01", "late_rule": "window", "late": "beside"}

@@ -17,7 +17,8 @@ CONCURRENCY: Final = 24
 SETTLE_SECONDS: Final = 180.0
 """How long nothing may move before waiting is given up."""
 _POLL: Final = 0.1
-_CONFLICT: Final = 409
+_APPROVED: Final = frozenset({"already_approved", "docket_not_open"})
+_LINKED: Final = frozenset({"link_stands", "link_absent"})
 _NOT_FOUND: Final = 404
 
 Told = Callable[[int], None]
@@ -128,7 +129,7 @@ class Journey:
             await self.api.post("verification", f"{docket}/approvals", {}, person=person)
         except RefusedError as error:
             # An approval whose answer was lost has been given: asked again, the docket says so.
-            if not (error.repeated and error.status == _CONFLICT):
+            if not (error.repeated and error.problem_code in _APPROVED):
                 raise
 
     async def link(self, links: Sequence[Mapping[str, Any]], *, told: Told = _silent) -> None:
@@ -137,7 +138,8 @@ class Journey:
             try:
                 await self.api.post("verification", f"/v1/situations/{self.situation}/links", {"links": batch}, person=FOCAL)
             except RefusedError as error:
-                if not (error.repeated and error.status == _CONFLICT):
+                # Links are made all or none: if they stand after a lost answer, they were made by that request.
+                if not (error.repeated and error.problem_code in _LINKED):
                     raise
             told(len(batch))
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local_stack.layout import StackFolder
-from local_stack.running import find_running, start_detached, stop
+from local_stack.running import find_running, is_held, start_detached, stop
 from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output
 from mrm.demo.figures import Figures, UnreadableFiguresError, load_figures
 from mrm.demo.run import Outcome, run
@@ -35,9 +35,9 @@ def demo(
     figures = _figures(situation, situation_id)
     assignment = _assignment(figures)
     folder = StackFolder.at(data)
-    was_running = find_running(folder) is not None
-    start_detached(folder, note=output.note)
+    was_running = find_running(folder) is not None or is_held(folder)
     try:
+        start_detached(folder, note=output.note)
         outcome = asyncio.run(_run(figures, assignment, folder, output))
     finally:
         if not was_running:

@@ -1,0 +1,126 @@
+"""The installation proven by files: every exchange file's answers, and coded records that leave and come back the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from support.running import Stack
+
+FILES = sorted((Path(__file__).parents[1] / "data" / "exchange").glob("*.json"))
+EXAMPLE = FILES[0].with_name("example.json")
+
+
+def read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return document
+
+
+def written(folder: Path, document: dict[str, Any], name: str = "file.json") -> str:
+    path = folder / name
+    path.write_text(json.dumps(document), "utf-8")
+    return str(path)
+
+
+def answers(stack: Stack, code: str, queries: list[dict[str, Any]]) -> list[Any]:
+    """Ask every query about now; violations of `exceptions` are named by their ids, so only their number is compared."""
+    found = []
+    with stack.client("aggregation", "officer") as client:
+        for query in queries:
+            params = {"from": query["from"], "to": query["to"], **query.get("params", {})}
+            answer = client.get(f"/v1/situations/{code}/tables/{query['table']}", params=params)
+            assert answer.status_code == 200, answer.text
+            data = answer.json()["data"]
+            found.append(len(data) if query["table"] == "exceptions" else data)
+    return found
+
+
+def test_every_file_is_answered_exactly_and_nothing_of_it_stays(stack: Stack) -> None:
+    before = stack.json("situation", "list")
+    told = stack.json("check", *map(str, FILES))
+    assert told == {"files": 20, "queries": sum(len(read(path)["queries"]) for path in FILES), "differences": []}
+    assert stack.json("situation", "list") == before
+    assert not list(stack.data.glob("keys/*/*__check-*.key"))
+
+
+def test_a_wrong_expectation_is_a_difference(stack: Stack, tmp_path: Path) -> None:
+    document = read(EXAMPLE)
+    asked = document["queries"][0]
+    right, asked["expected"] = asked["expected"], {"killing": {"boys": 99, "girls": 0, "unknown": 0, "total": 99}}
+    file = written(tmp_path, document)
+    [difference] = stack.json("check", file, expect=1)["differences"]
+    assert (difference["file"], difference["expected"], difference["answered"]) == (file, asked["expected"], right)
+    assert difference["query"]["table"] == asked["table"]
+
+
+def test_an_invalid_file_is_named_with_its_field_and_no_file_is_sent(stack: Stack, tmp_path: Path) -> None:
+    document = read(EXAMPLE)
+    document["steps"][0]["decisions"][0]["violation"] = "nowhere/k1"
+    before = stack.json("status")["account"]["accepted"]
+    done = stack.mrm("check", str(EXAMPLE), written(tmp_path, document))
+    assert done.returncode == 2
+    assert "file.json" in done.stderr
+    assert "steps[0].decisions[0].violation" in done.stderr
+    assert stack.json("status")["account"]["accepted"] == before
+
+
+@pytest.mark.parametrize("name", ["example", "G6", "history1"])
+def test_coded_records_leave_and_come_back_with_the_same_answers(stack: Stack, tmp_path: Path, name: str) -> None:
+    document = read(EXAMPLE.with_name(f"{name}.json"))
+    queries = document.pop("queries")
+    first, second = f"{name}-{uuid4().hex[:8]}", f"{name}-{uuid4().hex[:8]}"
+    document["situation"]["code"] = first
+    stack.json("import", "exchange", written(tmp_path, document))
+    exported = tmp_path / "exported.json"
+    stack.json("export", "exchange", first, "-o", str(exported))
+    assert exported.stat().st_mode & 0o077 == 0
+    again = read(exported)
+    again["situation"]["code"] = second
+    stack.json("import", "exchange", written(tmp_path, again))
+    assert answers(stack, second, queries) == answers(stack, first, queries)
+    expected = [query["expected"] for query in queries if "after_step" not in query and query["table"] != "exceptions"]
+    now = [query for query in queries if "after_step" not in query and query["table"] != "exceptions"]
+    assert answers(stack, second, now) == expected
+
+
+def test_records_are_imported_into_an_empty_situation_only(stack: Stack, tmp_path: Path) -> None:
+    document = read(EXAMPLE)
+    document["situation"]["code"] = f"full-{uuid4().hex[:8]}"
+    file = written(tmp_path, document)
+    stack.json("import", "exchange", file)
+    assert "already" in stack.json("import", "exchange", file, expect=1)["error"]["sentence"]
+
+
+def test_the_register_takes_a_situation_from_a_file_and_its_next_version(stack: Stack, tmp_path: Path) -> None:
+    draft = {"code": f"new-{uuid4().hex[:8]}", "name": "New", "time_zone": "Asia/Kabul", "parties": [], "places": []}
+    file = written(tmp_path, draft)
+    assert stack.json("situation", "add", file)["version"] == 1
+    assert draft["code"] in [entry["code"] for entry in stack.json("situation", "list")["situations"]]
+    parties = [{"code": "force", "type": "armed_force", "name": "Force"}]
+    assert stack.json("situation", "add", written(tmp_path, {**draft, "parties": parties}))["version"] == 2
+    shown = stack.json("situation", "show", draft["code"])
+    assert (shown["name"], shown["parties"], shown["incidents"]) == ("New", parties, 0)
+    with stack.client("intake", "monitor") as client:
+        assert client.get(f"/v1/situations/{draft['code']}").status_code == 200
+
+
+def test_a_register_entry_is_refused_by_its_fields(stack: Stack, tmp_path: Path) -> None:
+    draft = {"code": "_x", "name": "New", "time_zone": "Asia/Kabul", "colour": "red"}
+    done = stack.mrm("situation", "add", written(tmp_path, draft))
+    assert done.returncode == 2
+    assert "code" in done.stderr
+    draft = {"code": "x", "name": "New", "time_zone": "Mars/Base"}
+    done = stack.mrm("situation", "add", written(tmp_path, draft))
+    assert done.returncode == 2
+    assert "time_zone" in done.stderr
+    assert stack.mrm("situation", "show", "nowhere").returncode == 1
+
+
+def test_replay_finds_nothing_parked(stack: Stack) -> None:
+    services = stack.json("replay")["services"]
+    assert set(services) == {"intake", "verification", "aggregation", "export"}
+    assert all(answer == {"tried": 0, "applied": 0, "parked": 0} for answer in services.values())
+    assert stack.mrm("replay", "nobody").returncode == 2
+    assert stack.mrm("replay", "--id", "1").returncode == 2
