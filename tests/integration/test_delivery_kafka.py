@@ -213,6 +213,22 @@ async def test_lost_database_connections_delay_and_lose_nothing(
     assert await pair.reader.rows("select 1 from parked where event_id is not null") == []
 
 
+async def test_a_batch_that_failed_is_read_again_without_being_sent_again(pair: Pair, kafka_server: KafkaServer) -> None:
+    expected = await pair.publish(incidents=10, each=3)
+    failures = iter(range(3))
+
+    async def fail_at_first(_: Event) -> None:
+        if next(failures, None) is not None:
+            raise ConnectionResetError
+
+    pair.reader.bug = fail_at_first
+    async with pair.writer.running(kafka_server, resend_after_seconds=3600), pair.reader.running(kafka_server):
+        await until(pair.settled)
+    await pair.holds_exactly(expected)
+    assert next(failures, None) is None
+    assert await pair.writer.value("select max(attempts) from outbox where topic = $1", TOPIC) == 1
+
+
 async def test_a_broker_that_is_away_is_waited_for_and_readiness_says_so(pair: Pair, kafka_server: KafkaServer) -> None:
     kafka_server.stop()
     try:
