@@ -95,6 +95,14 @@ _AS_OF: Final = _closed({"position": _NUMBER, "instant": _INSTANT_OR_NONE})
 _NEXT: Final[Schema] = {"type": ["string", "null"], "description": "`cursor` of the next page"}
 
 
+SHARED: Final = tuple(
+    name for name in DATA if name not in ("children_multiple", "groups_multiple", "exceptions", "by_grave_violation_and_parties")
+)
+"""Tables that have a shared form."""
+_REASONS: Final = _closed(dict.fromkeys(("primary", "complementary", "difference", "withheld"), _NUMBER))
+_LEFT_OUT: Final = _closed({"threshold": _COUNT, "left_out": _REASONS, "left_out_in_set": _REASONS})
+
+
 def _envelope(table: Schema, data: Schema, **more: Schema) -> Schema:
     return _closed(
         {
@@ -119,8 +127,56 @@ def table_answer(name: str) -> Schema:
 
 
 def any_table_answer() -> Schema:
-    """Return the schema of the answer of whichever table."""
-    return {"oneOf": [table_answer(name) for name in DATA]}
+    """Return the schema of the answer of whichever table, exact or in shared form."""
+    return {"oneOf": [*(table_answer(name) for name in DATA), *(shared_table_answer(name) for name in SHARED)]}
+
+
+def shared_table_answer(name: str) -> Schema:
+    """Return the schema of a table's shared form: null stands for a number that is left out (C14)."""
+    return _envelope({"const": name}, _nullable(DATA[name]), form={"const": "shared"}, shared=_LEFT_OUT)
+
+
+def shared_ghn_answer() -> Schema:
+    """Return the schema of the fourteen tables in shared form; lists of single children and groups are null."""
+    data = {name: _nullable(DATA[name]) if name in SHARED else {"type": "null"} for name in GHN}
+    return _envelope({"const": "ghn"}, _closed(data), form={"const": "shared"}, shared=_LEFT_OUT)
+
+
+def release_answer() -> Schema:
+    """Return the schema of what was shared of a window."""
+    return _closed(
+        {
+            "release": {"type": "string", "format": "uuid"},
+            "situation": _TEXT,
+            "from": _DAY,
+            "to": _DAY,
+            "as_of": _AS_OF,
+            "rules": _TEXT,
+            "params": _any(_TEXT),
+            "shared": _LEFT_OUT,
+            "tables": {"type": "object"},
+            "released_by": _TEXT,
+            "released_at": _INSTANT,
+        }
+    )
+
+
+def releases_answer() -> Schema:
+    """Return the schema of a page of releases."""
+    return _closed({"items": _list(release_answer()), "next": _NEXT})
+
+
+def _nullable(schema: Schema) -> Schema:
+    """Let null stand wherever a number stands."""
+    if schema.get("type") == "integer":
+        return {**schema, "type": ["integer", "null"]}
+    changed = dict(schema)
+    if "properties" in schema:
+        changed["properties"] = {name: _nullable(value) for name, value in schema["properties"].items()}
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            changed[inner] = _nullable(schema[inner])
+    return changed
 
 
 def contributors_answer() -> Schema:
@@ -132,6 +188,11 @@ def contributors_answer() -> Schema:
         value={"type": ["integer", "object"]},
         next=_NEXT,
     )
+
+
+def any_ghn_answer() -> Schema:
+    """Return the schema of the fourteen tables, exact or in shared form."""
+    return {"oneOf": [ghn_answer(), shared_ghn_answer()]}
 
 
 def ghn_answer() -> Schema:
@@ -199,6 +260,8 @@ def rebuild_answer() -> Schema:
 def schemas() -> dict[str, Schema]:
     """Return every answer's schema by its name."""
     found = {name: table_answer(name) for name in DATA}
+    found |= {f"shared/{name}": shared_table_answer(name) for name in SHARED}
+    found |= {"shared/ghn": shared_ghn_answer(), "shared/release": release_answer()}
     found |= {
         "contributors": contributors_answer(),
         "changes": changes_answer(),

@@ -102,6 +102,30 @@ def test_no_small_number_of_a_random_history_can_be_worked_out(seed: int) -> Non
     )
 
 
+@pytest.mark.parametrize("source", ["history1", "history3", "history_large", "0", "1", "2", "3"])
+def test_who_kept_an_earlier_release_of_the_window_learns_no_small_number(source: str) -> None:
+    if source.isdigit():
+        author = Author(random.Random(int(source)))
+        for _ in range(200):
+            author.act()
+        situation, acts = SITUATION, author.acts
+    else:
+        document = json.loads((EXCHANGE / f"{source}.json").read_text("utf-8"))
+        situation, acts = document["situation"], acts_of(document)
+    moments = [acts[: len(acts) * 2 // 3], acts[: len(acts) - 10], acts]
+    known: dict[Name, set[int]] = {}
+    for moment in moments:
+        tables = shared_set(Oracle(situation, moment), ("2000-01-01", "2030-01-01"), {"late": "beside"})
+        linked = LinkedTables(tables, late_inside=False).linked()
+        left_out = suppress(linked, k=5, known=known)
+        remembered = {name: linked.values[name] for name in left_out if linked.values.get(name) in known.get(name, ())}
+        widths = possible(linked, left_out, remembered)
+        assert not {name: width for name, width in widths.items() if width < 5 - 1e-6 and name not in remembered}
+        for name, value in linked.values.items():
+            if name not in left_out:
+                known.setdefault(name, set()).add(value)
+
+
 def test_a_small_number_takes_few_others_with_it() -> None:
     values = {("cell", row, column): 20 + row + column for row in range(4) for column in range(4)} | {("cell", 1, 1): 3}
     rows = {("row", row): sum(values["cell", row, column] for column in range(4)) for row in range(4)}

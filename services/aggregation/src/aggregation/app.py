@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from aggregation import rebuilding
 from aggregation.handlers import Handlers
-from aggregation.routes import changes, rebuild, snapshots, tables
+from aggregation.routes import changes, rebuild, releases, snapshots, tables
 from chassis.http import create_app
 from chassis.sealing.opening import SealedOpener
 from chassis.sealing.opening_keys import FileKeyProvider
@@ -15,7 +15,9 @@ from chassis.settings import ServiceSettings, load
 def build(settings: ServiceSettings) -> tuple[Service, FastAPI]:
     """Make the parts of aggregation and its app; nothing is connected yet."""
     service = assemble("aggregation", settings)
-    return service, create_app(service, title="MRM aggregation", routers=[changes.router, tables.router, snapshots.router, rebuild.router])
+    return service, create_app(
+        service, title="MRM aggregation", routers=[changes.router, tables.router, snapshots.router, releases.router, rebuild.router]
+    )
 
 
 def serve() -> None:

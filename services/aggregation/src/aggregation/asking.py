@@ -26,6 +26,7 @@ _SENTENCES: Final = {
     "absurd_window": "The window is longer than 200 years; shorten it.",
     "future_as_of": "This moment has not come yet; ask as of a position that was given, or of an instant that has passed.",
     "unknown_cell": "No number of this answer has this path; write it as the answer nests, with `/` between, list positions from 0.",
+    "no_shared_form": "This answer has no shared form; ask for the exact one, and keep it inside.",
     "reversed_moments": "`since` must not lie after `as_of`.",
 }
 
@@ -126,12 +127,13 @@ _QUERY: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "late": ({"enum": ["beside", "inside"], "default": "beside"}, "Whether the main set leaves the late part out."),
     "field": ({"type": "string"}, "Name of the code list of a detail; `by_detail` needs it."),
     "by": ({"enum": ["quarter", "month", "year"], "default": "quarter"}, "Length of the parts of `trend`."),
+    "form": ({"enum": ["exact", "shared"], "default": "exact"}, "`shared`: small numbers are null, and so is what protects them (C14)."),
     "since": ({"type": "string"}, "The earlier moment: a position or an instant."),
     "cell": ({"type": "string"}, "Path of the number, such as `_all/killing`; list positions from 0."),
     "limit": ({"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}, "Entries on a page of a long answer."),
     "cursor": ({"type": "string"}, "`next` of the page before."),
 }
-QUESTION: Final = ("from", "to", "as_of", "late_rule", "late", "field", "by")
+QUESTION: Final = ("from", "to", "as_of", "late_rule", "late", "field", "by", "form")
 PAGE: Final = ("limit", "cursor")
 
 

@@ -1,6 +1,6 @@
 """Which numbers of the tables shared together are the same number or add up: the linked set that suppression works on (C14)."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from aggregation.domain.disclosure import Linked, Name, Terms
@@ -49,6 +49,17 @@ class LinkedTables:
                 name = _name_of(table, path)
                 self.places[table, path] = name
                 self.values[name] = value
+
+    def shared(self, table: str, answer: Any, left_out: Collection[Name]) -> Any:  # noqa: ANN401 - whatever an answer holds
+        """Return a table's answer with null for every number left out."""
+        return self._without(table, answer, (), left_out)
+
+    def _without(self, table: str, answer: Any, path: Path, left_out: Collection[Name]) -> Any:  # noqa: ANN401
+        if isinstance(answer, dict):
+            return {key: self._without(table, value, (*path, key), left_out) for key, value in answer.items()}
+        if isinstance(answer, list):
+            return [self._without(table, value, (*path, str(index)), left_out) for index, value in enumerate(answer)]
+        return None if self.places.get((table, path)) in left_out else answer
 
     def linked(self) -> Linked:
         """Return the numbers with all relations between them."""

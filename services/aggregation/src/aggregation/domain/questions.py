@@ -15,7 +15,7 @@ LONGEST_WINDOW_YEARS: Final = 200
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _POSITION = re.compile("[0-9]{1,18}")
 _Choice = TypeVar("_Choice", bound=StrEnum)
-KNOWN: Final = frozenset({"from", "to", "as_of", "late_rule", "late", "field", "by"})
+KNOWN: Final = frozenset({"from", "to", "as_of", "late_rule", "late", "field", "by", "form"})
 
 
 class Late(StrEnum):
@@ -34,6 +34,13 @@ class Refusal(Exception):  # noqa: N818 - a question is refused
         self.field = field
 
 
+class Form(StrEnum):
+    """The internal form, exact, or the one that may leave, with small numbers left out (C14)."""
+
+    EXACT = "exact"
+    SHARED = "shared"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked of a table. `as_of` is a position, an aware instant, or None for now."""
@@ -44,6 +51,7 @@ class Question:
     late: Late = Late.BESIDE
     field: str | None = None
     by: By = By.QUARTER
+    form: Form = Form.EXACT
 
     @property
     def late_inside(self) -> bool:
@@ -57,7 +65,10 @@ class Question:
 
 
 def read_question(params: Mapping[str, str], *, late_rule: LateRule, needs_field: bool = False) -> Question:
-    """Read a question; raises Refusal. A known parameter without effect on the table is accepted if its value is one it knows."""
+    """Read a question; raises Refusal. A known parameter without effect on the table is accepted if its value is one it knows.
+
+    Tables in shared form are one linked set, so their default late rule is one: `window`.
+    """
     for name in params:
         if name not in KNOWN:
             raise Refusal("unknown_parameter", "(query)")
@@ -66,7 +77,11 @@ def read_question(params: Mapping[str, str], *, late_rule: LateRule, needs_field
         raise Refusal("unknown_value", "field")
     if needs_field and field is None:
         raise Refusal("missing_field", "field")
+    form = _member(Form, params, "form", Form.EXACT)
+    if form is Form.SHARED:
+        late_rule = LateRule.WINDOW
     return Question(
+        form=form,
         window=read_window(params),
         as_of=read_moment(params.get("as_of"), field="as_of"),
         late_rule=_member(LateRule, params, "late_rule", late_rule),

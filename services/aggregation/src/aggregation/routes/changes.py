@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from aggregation import asking, comparing
 from aggregation.domain.periods import LateRule
-from aggregation.domain.questions import Refusal, read_moment, read_question
+from aggregation.domain.questions import Form, Refusal, read_moment, read_question
 from aggregation.domain.tables import RULES_VERSION
 from aggregation.routes.tables import Reader, page_of, service_for
 from aggregation.store.figures import Scope
@@ -41,6 +41,8 @@ async def _answer(request: Request, service: Service, situation: str) -> Respons
     if before is None:
         raise Refusal("missing_parameter", "since")
     question = read_question(params, late_rule=LateRule.WINDOW)
+    if question.form is Form.SHARED:
+        raise Refusal("no_shared_form", "form")
     if question.as_of is None:
         question = replace(question, as_of=part.position)
     since = await asking.resolve(service.database, situation, before, field="since")

@@ -17,8 +17,8 @@ from aggregation.store import snapshots as store
 from aggregation.store.ledger import Moment
 from aggregation.store.snapshots import Snapshot
 from chassis.errors import Conflict, NotFound
-from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, read_json
-from chassis.service import Service
+from chassis.http import Caller, OncePart, PageQuery, allowed, json_body, next_cursor, read_json
+from chassis.storage import Tx
 from contracts import answers as documents
 from contracts.events import SnapshotFrozen
 from contracts.model import Day, Short, Wire
@@ -50,7 +50,9 @@ class SnapshotOrder(Wire):
     openapi_extra=json_body(SnapshotOrder),
     summary="Freeze the figures of a window",
 )
-async def freeze_snapshot(request: Request, situation: str, caller: Annotated[Caller, allowed("snapshot.freeze")]) -> Response:
+async def freeze_snapshot(
+    request: Request, situation: str, caller: Annotated[Caller, allowed("snapshot.freeze")], once: OncePart
+) -> Response:
     """Freeze every table the products need and send them, sealed, to export; the same order again answers 200."""
     service = await service_for(request, caller, situation)
     order = await read_json(request, SnapshotOrder)
@@ -63,12 +65,15 @@ async def freeze_snapshot(request: Request, situation: str, caller: Annotated[Ca
             tables = {} if known else await freezing.freeze(tx, question, moment)
     except Refusal as refusal:
         raise asking.refused(refusal) from None
-    if known is None:
-        known = await _freeze(service, caller, question, moment, snapshot=order.snapshot or uuid4(), tables=tables)
-    if known is None:
-        return JSONResponse(_document(await _same(service, situation, order, question)), status_code=200)
-    _require_same(known, question, order)
-    return JSONResponse(_document(known), status_code=201 if tables else 200)
+    async with once.transaction(service.database, "freeze_snapshot", caller) as tx:
+        frozen = None if known else await _freeze(tx, question, moment, snapshot=order.snapshot or uuid4(), tables=tables)
+        if frozen is None and known is None and order.snapshot:  # somebody froze one under this id meanwhile
+            known = await store.find_snapshot(tx, situation, order.snapshot)
+        standing = frozen or known
+        if standing is None:
+            raise NotFound
+        _require_same(standing, question, order)
+        return once.answer(JSONResponse(_document(standing), status_code=201 if frozen else 200))
 
 
 @router.get(
@@ -112,59 +117,46 @@ def _question(order: SnapshotOrder) -> Question:
     return Question(window=window, as_of=as_of, late_rule=LateRule(order.late_rule), late=Late(order.late))
 
 
-async def _freeze(
-    service: Service, caller: Caller, question: Question, moment: Moment, *, snapshot: UUID, tables: dict[str, Any]
-) -> Snapshot | None:
-    """Keep and send a snapshot in one transaction; None if somebody froze one under this id meanwhile."""
-    async with service.database.transaction("freeze_snapshot", actor=caller.subject) as tx:
-        frozen = Snapshot(
-            situation=moment.situation,
+async def _freeze(tx: Tx, question: Question, moment: Moment, *, snapshot: UUID, tables: dict[str, Any]) -> Snapshot | None:
+    """Keep and send a snapshot; None if there is one under this id."""
+    frozen = Snapshot(
+        situation=moment.situation,
+        snapshot=snapshot,
+        position=moment.position,
+        as_of=moment.instant,
+        window_from=question.window.start,
+        window_to=question.window.end,
+        rules=RULES_VERSION,
+        params=_params(question),
+        tables=tables,
+        frozen_by=tx.actor,
+        frozen_at=tx.now,
+    )
+    if not await store.add_snapshot(tx, frozen):
+        return None
+    tx.audit(
+        "snapshot.freeze",
+        situation=moment.situation,
+        subject_ref=str(snapshot),
+        detail={"position": moment.position, "from": question.window.start.isoformat(), "to": question.window.end.isoformat()},
+    )
+    tx.publish(
+        SnapshotFrozen(
+            situation=frozen.situation,
             snapshot=snapshot,
-            position=moment.position,
-            as_of=moment.instant,
-            window_from=question.window.start,
-            window_to=question.window.end,
-            rules=RULES_VERSION,
-            params=_params(question),
+            position=frozen.position,
+            as_of=frozen.as_of or tx.now,
+            window_from=frozen.window_from,
+            window_to=frozen.window_to,
+            rules=frozen.rules,
+            params=frozen.params,
             tables=tables,
-            frozen_by=caller.subject,
-            frozen_at=tx.now,
-        )
-        if not await store.add_snapshot(tx, frozen):
-            return None
-        tx.audit(
-            "snapshot.freeze",
-            situation=moment.situation,
-            subject_ref=str(snapshot),
-            detail={"position": moment.position, "from": question.window.start.isoformat(), "to": question.window.end.isoformat()},
-        )
-        tx.publish(
-            SnapshotFrozen(
-                situation=frozen.situation,
-                snapshot=snapshot,
-                position=frozen.position,
-                as_of=frozen.as_of or tx.now,
-                window_from=frozen.window_from,
-                window_to=frozen.window_to,
-                rules=frozen.rules,
-                params=frozen.params,
-                tables=tables,
-                frozen_by=frozen.frozen_by,
-                frozen_at=frozen.frozen_at,
-            ),
-            subject=frozen.situation,
-        )
+            frozen_by=frozen.frozen_by,
+            frozen_at=frozen.frozen_at,
+        ),
+        subject=frozen.situation,
+    )
     return frozen
-
-
-async def _same(service: Service, situation: str, order: SnapshotOrder, question: Question) -> Snapshot:
-    """Return what was frozen under the order's id meanwhile; raises Conflict if it is something else."""
-    async with service.database.reading("read_snapshot") as tx:
-        known = await store.find_snapshot(tx, situation, order.snapshot) if order.snapshot else None
-    if known is None:
-        raise NotFound
-    _require_same(known, question, order)
-    return known
 
 
 def _require_same(known: Snapshot, question: Question, order: SnapshotOrder) -> None:

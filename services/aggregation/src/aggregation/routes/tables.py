@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 
-from aggregation import answers, asking
+from aggregation import answers, asking, sharing
 from aggregation.domain.contributors import read_path
 from aggregation.domain.periods import LateRule
-from aggregation.domain.questions import Question, Refusal, question_for, read_question
+from aggregation.domain.questions import Form, Question, Refusal, question_for, read_question
 from aggregation.domain.tables import GHN, RULES_VERSION, TABLES, Table
 from aggregation.store import ledger
 from aggregation.store.ledger import Moment
@@ -54,9 +54,14 @@ async def read_position(request: Request, situation: str, caller: Reader) -> Res
 )
 async def read_table(request: Request, situation: str, table: str, caller: Reader) -> Response:
     """Answer one table for a window, now or as of an earlier moment."""
+    threshold = await _threshold(request, caller, situation)
 
     async def read(tx: Tx, known: Table, question: Question, moment: Moment) -> dict[str, Any]:
-        return {"data": await answers.answer(tx, known, question, moment)}
+        if question.form is Form.EXACT:
+            return {"data": await answers.answer(tx, known, question, moment)}
+        name = sharing.shared_name(known.name, question)
+        shared = await sharing.share(tx, question, moment, threshold=threshold)
+        return {"data": shared.tables[name], "form": "shared", "shared": shared.document([name])}
 
     return await _ask(request, caller, situation, table, read)
 
@@ -74,6 +79,8 @@ async def read_contributors(request: Request, situation: str, table: str, caller
 
     async def read(tx: Tx, known: Table, question: Question, moment: Moment) -> dict[str, Any]:
         path = read_path(cell)
+        if question.form is Form.SHARED:
+            raise Refusal("no_shared_form", "form")
         value, found = (await answers.drill(tx, known, question, moment)).contributors(path)
         data = [
             {"violation": entry.violation} if entry.amount is None else {"violation": entry.violation, "amount": entry.amount}
@@ -87,7 +94,7 @@ async def read_contributors(request: Request, situation: str, table: str, caller
 @router.get(
     "/v1/situations/{situation}/ghn",
     response_model=None,
-    responses={200: documents.json_response("The fourteen tables.", documents.ghn_answer())},
+    responses={200: documents.json_response("The fourteen tables.", documents.any_ghn_answer())},
     openapi_extra=asking.described(*asking.QUESTION),
     summary="The fourteen tables of the Global Horizontal Note",
 )
@@ -99,11 +106,24 @@ async def read_ghn(request: Request, situation: str, caller: Reader) -> Response
         position = await asking.resolve(service.database, situation, question.as_of)
         async with service.database.reading("read_ghn") as tx:
             moment = await asking.moment_at(tx, situation, position)
-            data = await answers.answer_ghn(tx, question, moment)
+            found = await _ghn(tx, question, moment, threshold=await _threshold(request, caller, situation))
     except Refusal as refusal:
         raise asking.refused(refusal) from None
     rules = sorted({rule for name in GHN for rule in TABLES[name].rules}, key=lambda rule: int(rule[1:]))
-    return asking.respond(request, _document("ghn", situation, question, moment, rules) | {"data": data})
+    return asking.respond(request, _document("ghn", situation, question, moment, rules) | found)
+
+
+async def _ghn(tx: Tx, question: Question, moment: Moment, *, threshold: int) -> dict[str, Any]:
+    if question.form is Form.EXACT:
+        return {"data": await answers.answer_ghn(tx, question, moment)}
+    shared = await sharing.share(tx, question, moment, threshold=threshold)
+    return {"data": sharing.ghn_of(shared), "form": "shared", "shared": shared.document(GHN)}
+
+
+async def _threshold(request: Request, caller: Caller, situation: str) -> int:
+    """Return k of the situation (C14)."""
+    service = await service_for(request, caller, situation)
+    return (await service.register.get(situation)).policy.disclosure_threshold
 
 
 Read = Callable[[Tx, Table, Question, Moment], Awaitable[dict[str, Any]]]
@@ -135,7 +155,7 @@ async def _answer(
         moment = await asking.moment_at(tx, situation, position)
         found = await read(tx, table, question, moment)
     document = _document(table.name, situation, question, moment, table.rules) | found
-    if sliced:
+    if sliced and question.form is Form.EXACT:
         document |= page_of(found["data"], part, moment)
     return asking.respond(request, document)
 

@@ -63,12 +63,17 @@ async def get_now(tx: Tx, situation: str) -> Moment:
     return Moment(situation=situation, position=row["position"], instant=row["applied_at"], side=row["side"])
 
 
+async def hold(tx: Tx, situation: str) -> None:
+    """Keep a situation's position and live side as they are until the transaction ends."""
+    await tx.execute("select 1 from ledgers where situation = $1 for share", situation)
+
+
 async def find_position_at(tx: Tx, situation: str, instant: datetime) -> int | None:
     """Return the last position applied at or before an instant, None for an instant in the future.
 
     Waits for a writer at work, so that the answer for an instant never changes later; needs a read-committed transaction.
     """
-    await tx.execute("select 1 from ledgers where situation = $1 for share", situation)
+    await hold(tx, situation)
     row = await tx.fetchrow(
         """
         select $2 > clock_timestamp() as ahead,
@@ -106,7 +111,7 @@ async def list_entries(tx: Tx, situation: str, *, after: int, up_to: int, limit:
 
 async def delete_situation(tx: Tx, situation: str) -> None:
     """Delete the ledger of a removed scratch situation."""
-    for table in ("positions", "ledgers", "snapshots", "rebuilds"):
+    for table in ("positions", "ledgers", "snapshots", "releases", "rebuilds"):
         await tx.execute(f"delete from {table} where situation = $1", situation)  # noqa: S608 - our own names
 
 

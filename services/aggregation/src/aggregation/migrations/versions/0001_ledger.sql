@@ -38,6 +38,24 @@ create table snapshots (
 );
 create index snapshots_by_time on snapshots (situation, frozen_at, snapshot);
 
+create table releases (                        -- what left in shared form: known to everybody ever after
+    situation   text not null,
+    release     uuid not null,
+    position    bigint not null,
+    as_of       timestamptz,
+    window_from date not null,
+    window_to   date not null,
+    rules       text not null,
+    params      jsonb not null,
+    shared      jsonb not null,                -- threshold, and how many numbers were left out why
+    tables      jsonb not null,                -- as shared
+    published   jsonb not null,                -- [[name, value], …] of every number shown
+    released_by text not null,
+    released_at timestamptz not null,
+    primary key (situation, release)
+);
+create index releases_by_window on releases (situation, window_from, window_to);
+
 create table rebuilds (
     situation  text primary key,
     state      text not null constraint rebuilds_state_known check (state in ('clearing', 'replaying', 'comparing', 'swapped', 'refused')),
@@ -51,5 +69,5 @@ create table rebuilds (
     ended_at   timestamptz
 );
 
-grant select, insert, delete on positions, snapshots to :app;
+grant select, insert, delete on positions, snapshots, releases to :app;
 grant select, insert, update, delete on ledgers, rebuilds to :app;
