@@ -55,3 +55,4 @@ async def delete_delivery_rows(tx: Tx, situation: str) -> None:
             f"delete from {table} where situation = $1 and topic <> 'verification.situations'",  # noqa: S608 - our own names
             situation,
         )
+    await tx.execute("delete from answered_requests where situation = $1", situation)

@@ -2,9 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from fastapi import FastAPI
 
+from chassis import answered_store
 from chassis.audit.recorder import Recorder
 from chassis.audit.sequencer import GROW_SECONDS, Sequencer
 from chassis.delivery.outbox import EventSealer
@@ -17,6 +19,8 @@ from chassis.sealing.trust import Trust
 from chassis.settings import ServiceSettings
 from chassis.storage import Database, Handler
 from contracts.events import Event
+
+FORGET_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,4 +105,12 @@ def run(
     service.register.on_removed = on_situation_removed
     service.receiver.configure(handlers, opener)
     growing = Job(name="audit_record", every_seconds=GROW_SECONDS, run=service.record.run)
-    run_process(service, app, (*jobs, growing))
+    run_process(service, app, (*jobs, growing, _forgetting(service)))
+
+
+def _forgetting(service: Service) -> Job:
+    async def forget() -> None:
+        async with service.database.transaction("forget_answers") as tx:
+            await answered_store.delete_old(tx)
+
+    return Job(name="forget_answers", every_seconds=FORGET_SECONDS, run=forget)

@@ -14,6 +14,7 @@ from chassis.http.access import action_of, is_open, open_to_all
 from chassis.http.bodies import MAX_BODY_BYTES
 from chassis.http.denials import ActorOf
 from chassis.http.guard import Guard, Limits
+from chassis.http.once import AnsweredBefore, answer_again
 from chassis.http.openapi import describe, routes_of
 from chassis.http.problems import install
 from chassis.service import Service
@@ -58,6 +59,7 @@ def create_app(
     app.state.service = service
     app.state.actor_of = actor_of
     install(app)
+    app.add_exception_handler(AnsweredBefore, answer_again)
     app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight))
     for router in (*routers, health.router, operations.router, record.router, _self_description(app)):
         app.include_router(router)

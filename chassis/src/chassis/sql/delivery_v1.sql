@@ -77,6 +77,19 @@ create table situations (                  -- a removed one stays as a mark, so 
     received_at timestamptz not null default now()
 );
 
+create table answered_requests (           -- whoever lost an answer and asks the same again gets it again, for 14 days
+    request   bytea primary key constraint answered_requests_request_length check (octet_length(request) = 32),
+                                           -- of the caller and their key; neither is kept
+    digest    bytea not null constraint answered_requests_digest_length check (octet_length(digest) = 32),
+                                           -- of what was sent, keyed with that key
+    situation text,
+    status    smallint,
+    answer    json,                        -- as it went out; ids and codes only
+    at        timestamptz not null,
+    constraint answered_requests_whole check ((status is null) = (answer is null))
+);                                         -- both null only inside the transaction that acts
+create index answered_requests_by_age on answered_requests (at);
+
 -- The record of acts (docs/audit.md). Everything but `audit_pending` only ever grows.
 create table audit_log (                   -- the record's own name: a database made anew is another record
     singleton boolean primary key default true constraint audit_log_one check (singleton),
@@ -144,7 +157,7 @@ alter table audit_nodes enable always trigger only_grows;
 alter table audit_checkpoints enable always trigger only_grows;
 
 grant select, insert, update, delete on outbox, outbox_sequences, inbox, inbox_sequences, parked, refused_messages,
-    confirmations_due, relay_state, situations to :app;
+    confirmations_due, relay_state, situations, answered_requests to :app;
 revoke all on audit_log, audit_entries, audit_pending, audit_leaves, audit_nodes, audit_checkpoints from :app;
 grant select on audit_log to :app;
 grant select, insert on audit_entries, audit_leaves, audit_nodes, audit_checkpoints to :app;

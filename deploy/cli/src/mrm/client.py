@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+from uuid import uuid4
 
 import httpx
 
@@ -15,7 +16,7 @@ from mrm.console import CommandError
 from mrm.people import People
 
 PATIENCE_SECONDS: Final = 120.0
-"""How long one request is tried again while a service is down or busy. Every request that is repeated is safe to repeat."""
+"""How long one request is tried again while a service is down or busy. A POST keeps its key, so that nothing is done twice."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _BUSY: Final = frozenset({429, 502, 503, 504})
@@ -88,11 +89,14 @@ class Api:
         A busy or absent service is asked again, with growing pauses; a refused token is renewed once.
         """
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        if method == "POST":
+            headers["Idempotency-Key"] = f'"{uuid4()}"'
         deadline, pause = time.monotonic() + self.patience, _FIRST_PAUSE
         repeated = renewed = False
         while True:
             try:
-                answer = await self._send(method, service, path, person=person, content=content, params=params)
+                answer = await self._send(method, service, path, person=person, headers=headers, content=content, params=params)
             except httpx.TransportError as error:
                 repeated = repeated or not isinstance(error, httpx.ConnectError)
                 waited = pause
@@ -114,13 +118,19 @@ class Api:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _send(
-        self, method: str, service: str, path: str, *, person: str, content: bytes | None, params: Mapping[str, str] | None
+        self,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        person: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        params: Mapping[str, str] | None,
     ) -> httpx.Response:
         if self._clients is None or service not in self._clients:
             raise UnreachableError(f"No address is known for {service}.", remedy="Give it in the file of tokens or start the stack.")
-        headers = {"Authorization": f"Bearer {await self.people.token(person)}"}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
+        headers = {**headers, "Authorization": f"Bearer {await self.people.token(person)}"}
         return await self._clients[service].request(method, path, content=content, params=params, headers=headers)
 
 

@@ -17,8 +17,6 @@ CONCURRENCY: Final = 24
 SETTLE_SECONDS: Final = 180.0
 """How long nothing may move before waiting is given up."""
 _POLL: Final = 0.1
-_APPROVED: Final = frozenset({"already_approved", "docket_not_open"})
-_LINKED: Final = frozenset({"link_stands", "link_absent"})
 _NOT_FOUND: Final = 404
 
 Told = Callable[[int], None]
@@ -121,26 +119,13 @@ class Journey:
         for batch in batches(lines, size):
             docket = await self.api.post("verification", path, {"kind": kind, "lines": batch}, person=TECHNICAL)
             for person in (COCHAIR_UN, COCHAIR_UNICEF):
-                await self._approve(f"{path}/{docket['docket']}", person)
+                await self.api.post("verification", f"{path}/{docket['docket']}/approvals", {}, person=person)
             told(len(batch))
-
-    async def _approve(self, docket: str, person: str) -> None:
-        try:
-            await self.api.post("verification", f"{docket}/approvals", {}, person=person)
-        except RefusedError as error:
-            # An approval whose answer was lost has been given: asked again, the docket says so.
-            if not (error.repeated and error.problem_code in _APPROVED):
-                raise
 
     async def link(self, links: Sequence[Mapping[str, Any]], *, told: Told = _silent) -> None:
         """Make or undo links in their order, as the focal point."""
         for batch in batches(links, BATCH):
-            try:
-                await self.api.post("verification", f"/v1/situations/{self.situation}/links", {"links": batch}, person=FOCAL)
-            except RefusedError as error:
-                # Links are made all or none: if they stand after a lost answer, they were made by that request.
-                if not (error.repeated and error.problem_code in _LINKED):
-                    raise
+            await self.api.post("verification", f"/v1/situations/{self.situation}/links", {"links": batch}, person=FOCAL)
             told(len(batch))
 
     async def wait_until_counted(self, *, told: Told = _silent) -> int:

@@ -112,6 +112,12 @@ class SubmissionItem(Answer):
     signed_at: datetime | None
 
 
+class Drafted(Answer):
+    """What is remembered of the answer to a draft: narrative and figures stay where they are."""
+
+    submission: UUID
+
+
 class Submissions(Answer):
     """A page of submissions, the newest first."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from chassis.errors import Conflict, Invalid, NotFound
-from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, problem_responses, read_json
+from chassis.http import AnsweredBefore, Caller, OncePart, PageQuery, allowed, json_body, next_cursor, problem_responses, read_json
 from chassis.service import Service
 from chassis.storage import Tx
 from contracts.bundle.manifest import NarrativeSource, Previous, Product, read_figures
@@ -22,6 +22,7 @@ from export.documents import (
     ApprovalForm,
     BundleAnswer,
     ContradictionAnswer,
+    Drafted,
     SectionAnswer,
     SubmissionDocument,
     SubmissionForm,
@@ -48,17 +49,23 @@ _SHOWN: Final = 50
 
 
 @router.post(_PATH, status_code=201, openapi_extra=json_body(SubmissionForm), summary="Draft a submission")
-async def draft_submission(situation: str, request: Request, caller: Annotated[Caller, allowed("submission.draft")]) -> SubmissionDocument:
+async def draft_submission(
+    situation: str, request: Request, caller: Annotated[Caller, allowed("submission.draft")], once: OncePart
+) -> SubmissionDocument:
     """Draft a submission from a frozen snapshot, with the narrative as written or the product's default one."""
     form = await read_json(request, SubmissionForm)
     caller.require(situation)
     service: Service = request.app.state.service
     register = await service.register.get(situation)
-    async with service.database.transaction("draft_submission", actor=caller.subject) as tx:
-        draft = await _written(tx, form, register, submission=tx.derived_id("submission"), by=caller.subject)
-        await store.add_submission(tx, draft)
-        tx.audit(caller.action, situation=situation, subject_ref=str(draft.submission), detail={"snapshot": str(draft.snapshot)})
-        return await _document(tx, draft)
+    try:
+        async with once.transaction(service.database, "draft_submission", caller) as tx:
+            draft = await _written(tx, form, register, submission=tx.derived_id("submission"), by=caller.subject)
+            await store.add_submission(tx, draft)
+            tx.audit(caller.action, situation=situation, subject_ref=str(draft.submission), detail={"snapshot": str(draft.snapshot)})
+            once.answer(Drafted(submission=draft.submission))
+            return await _document(tx, draft)
+    except AnsweredBefore as before:
+        return await _read(service, situation, Drafted.model_validate_json(before.answer).submission)
 
 
 @router.get(_PATH, summary="List submissions")
@@ -82,12 +89,7 @@ async def read_submission(
 ) -> SubmissionDocument:
     """Return a submission with its figures, its narrative as written and as filled, and its approvals."""
     caller.require(situation)
-    service: Service = request.app.state.service
-    async with service.database.reading("read_submission") as tx:
-        found = await store.find_submission(tx, situation=situation, submission=submission)
-        if found is None:
-            raise NotFound
-        return await _document(tx, found)
+    return await _read(request.app.state.service, situation, submission)
 
 
 @router.put(f"{_PATH}/{{submission}}", openapi_extra=json_body(SubmissionForm), summary="Edit a draft")
@@ -149,11 +151,7 @@ async def approve_submission(
             await store.freeze_submission(tx, situation=situation, submission=submission)
             tx.audit("submission.freeze", situation=situation, subject_ref=str(submission), detail={"digest": draft.digest})
     await sign_if_possible(service, situation=situation, submission=submission)
-    async with service.database.reading("read_submission") as tx:
-        found = await store.find_submission(tx, situation=situation, submission=submission)
-        if found is None:
-            raise NotFound
-        return await _document(tx, found)
+    return await _read(service, situation, submission)
 
 
 @router.get(
@@ -187,6 +185,14 @@ async def download_bundle(
             "Cache-Control": "no-store",
         },
     )
+
+
+async def _read(service: Service, situation: str, submission: UUID) -> SubmissionDocument:
+    async with service.database.reading("read_submission") as tx:
+        found = await store.find_submission(tx, situation=situation, submission=submission)
+        if found is None:
+            raise NotFound
+        return await _document(tx, found)
 
 
 async def _written(tx: Tx, form: SubmissionForm, register: Situation, *, submission: UUID, by: str) -> Submission:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from chassis.errors import NotFound
-from chassis.http import Caller, allowed, json_body, problem_responses, read_json
+from chassis.http import Caller, OncePart, allowed, json_body, problem_responses, read_json
 from verification.casework import move_cases
 from verification.desk import DeskPart
 from verification.domain.progress import CaseStatus
@@ -96,13 +96,19 @@ async def open_case(
     responses=problem_responses(400, 401, 403, 404, 413, 415, 422),
 )
 async def ask_question(
-    situation: str, incident: UUID, request: Request, caller: Annotated[Caller, allowed("question.ask")], desk: DeskPart
+    situation: str,
+    incident: UUID,
+    *,
+    request: Request,
+    caller: Annotated[Caller, allowed("question.ask")],
+    desk: DeskPart,
+    once: OncePart,
 ) -> QuestionAsked:
     """Ask the monitor for more: the report needs information until it is revised or decided on."""
     caller.require(situation)
     document = await desk.register.get(situation)
     body = await read_json(request, QuestionBody)
-    async with desk.database.transaction("ask_question", actor=caller.subject) as tx:
+    async with once.transaction(desk.database, "ask_question", caller) as tx:
         await desk.enter(tx, situation)
         if await incidents.find_incident(tx, situation, incident) is None:
             raise NotFound
@@ -112,4 +118,4 @@ async def ask_question(
         await incidents.add_question(tx, situation, question=question, incident=incident, needs=needs, text=text)
         tx.audit("question.ask", situation=situation, subject_ref=str(incident), detail={"question": str(question), "needs": list(needs)})
         await move_cases(tx, situation, [incident], lambda case: case.progress.asked(needs))
-        return QuestionAsked(question=question, status=CaseStatus.NEEDS_INFORMATION, needs=list(needs))
+        return once.answer(QuestionAsked(question=question, status=CaseStatus.NEEDS_INFORMATION, needs=list(needs)))

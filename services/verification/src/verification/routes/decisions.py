@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from chassis.errors import NotFound
-from chassis.http import Caller, allowed, json_body, problem_responses, read_json
+from chassis.http import Caller, OncePart, allowed, json_body, problem_responses, read_json
 from contracts.model import Ref
 from contracts.vocabulary import Stage
 from verification.casework import record_decisions as record
@@ -31,7 +31,7 @@ router = APIRouter(tags=["decisions"])
     responses=problem_responses(400, 401, 403, 404, 409, 413, 415, 422),
 )
 async def record_decisions(
-    situation: str, request: Request, caller: Annotated[Caller, allowed("decision.record")], desk: DeskPart
+    situation: str, request: Request, caller: Annotated[Caller, allowed("decision.record")], desk: DeskPart, once: OncePart
 ) -> DecisionsRecorded:
     """Record decisions of the earlier stages, all or none; one after a task force decision reopens the violation."""
     if not any(caller.may(situation, relation="not_own", state=stage) for stage in STAGES):
@@ -41,7 +41,7 @@ async def record_decisions(
     proposed = [line.proposed(Stage(line.stage)) for line in body.decisions]
     for stage in sorted({one.stage for one in proposed}):
         caller.require(situation, relation="not_own", state=stage)
-    async with desk.database.transaction("record_decisions", actor=caller.subject) as tx:
+    async with once.transaction(desk.database, "record_decisions", caller) as tx:
         await desk.enter(tx, situation)
         known = await violations.find_violations(tx, situation, [one.violation for one in proposed if one.violation is not None])
         mark = desk.mark_of(situation, caller.subject)
@@ -52,7 +52,7 @@ async def record_decisions(
         refuse(refused)
         text = await desk.keep_texts(tx, document, [line.kept_text() for line in body.decisions])
         recorded = await record(tx, situation, decided, text=text, decided_by=[caller.subject], marks=[mark])
-        return DecisionsRecorded(decisions=[decision_recorded(one) for one in recorded])
+        return once.answer(DecisionsRecorded(decisions=[decision_recorded(one) for one in recorded]))
 
 
 @router.get("/v1/situations/{situation}/decisions", responses=problem_responses(401, 403, 404, 422))

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from chassis.errors import Conflict, NotFound
-from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, problem_responses, read_json
+from chassis.http import Caller, OncePart, PageQuery, allowed, json_body, next_cursor, problem_responses, read_json
 from chassis.storage import Tx
 from contracts.situation import Situation
 from contracts.vocabulary import Stage
@@ -37,21 +37,21 @@ router = APIRouter(tags=["dockets"])
     responses=problem_responses(400, 401, 403, 404, 409, 413, 415, 422),
 )
 async def propose_docket(
-    situation: str, request: Request, caller: Annotated[Caller, allowed("docket.propose")], desk: DeskPart
+    situation: str, request: Request, caller: Annotated[Caller, allowed("docket.propose")], desk: DeskPart, once: OncePart
 ) -> DocketChanged:
     """Put decisions before the co-chairs; every line is checked now and again when they decide."""
     caller.require(situation)
     document = await desk.register.get(situation)
     body = await read_json(request, DocketBody, limit=BODY_BYTES)
     lines = [line.proposed(Stage.CTFMR) for line in body.lines]
-    async with desk.database.transaction("propose_docket", actor=caller.subject) as tx:
+    async with once.transaction(desk.database, "propose_docket", caller) as tx:
         await desk.enter(tx, situation)
         refuse((await _decide(tx, document, lines, body.kind))[1])
         text = await desk.keep_texts(tx, document, [line.kept_text() for line in body.lines])
         docket = tx.derived_id("docket")
         await store.add_docket(tx, situation, docket=docket, kind=body.kind, text=text, lines=lines)
         tx.audit("docket.propose", situation=situation, subject_ref=str(docket), detail={"kind": body.kind, "lines": len(lines)})
-        return DocketChanged(docket=docket, state=DocketState.OPEN, approvals=[], decisions=[])
+        return once.answer(DocketChanged(docket=docket, state=DocketState.OPEN, approvals=[], decisions=[]))
 
 
 @router.get("/v1/situations/{situation}/dockets", responses=problem_responses(401, 403, 404, 422))
@@ -105,12 +105,12 @@ async def read_docket(situation: str, docket: UUID, caller: Annotated[Caller, al
 
 @router.post("/v1/situations/{situation}/dockets/{docket}/approvals", status_code=201, responses=problem_responses(401, 403, 404, 409, 422))
 async def approve_docket(
-    situation: str, docket: UUID, caller: Annotated[Caller, allowed("docket.approve")], desk: DeskPart
+    situation: str, docket: UUID, caller: Annotated[Caller, allowed("docket.approve")], desk: DeskPart, once: OncePart
 ) -> DocketChanged:
     """Give one co-chair's approval; with the second one every line becomes a task force decision, in order, or none does."""
     caller.require(situation, relation="not_own", state=OPEN)
     document = await desk.register.get(situation)
-    async with desk.database.transaction("approve_docket", actor=caller.subject) as tx:
+    async with once.transaction(desk.database, "approve_docket", caller) as tx:
         await desk.enter(tx, situation)
         kept = await _get(tx, situation, docket)
         lines = await store.list_docket_lines(tx, situation, docket)
@@ -119,7 +119,7 @@ async def approve_docket(
         tx.audit("docket.approve", situation=situation, subject_ref=str(docket), detail={"role": approval.role})
         roles = [one.role for one in given]
         if not is_complete(given):
-            return DocketChanged(docket=docket, state=DocketState.OPEN, approvals=roles, decisions=[])
+            return once.answer(DocketChanged(docket=docket, state=DocketState.OPEN, approvals=roles, decisions=[]))
         decided, refused = await _decide(tx, document, lines, kept.kind)
         if refused:
             raise Conflict(
@@ -137,22 +137,21 @@ async def approve_docket(
             docket=docket,
         )
         await store.end_docket(tx, situation, docket, DocketState.DECIDED)
-        return DocketChanged(
-            docket=docket, state=DocketState.DECIDED, approvals=roles, decisions=[decision_recorded(one) for one in recorded]
-        )
+        decisions = [decision_recorded(one) for one in recorded]
+        return once.answer(DocketChanged(docket=docket, state=DocketState.DECIDED, approvals=roles, decisions=decisions))
 
 
 @router.post(
     "/v1/situations/{situation}/dockets/{docket}/withdrawal", status_code=201, responses=problem_responses(401, 403, 404, 409, 422)
 )
 async def withdraw_docket(
-    situation: str, docket: UUID, caller: Annotated[Caller, allowed("docket.withdraw")], desk: DeskPart
+    situation: str, docket: UUID, caller: Annotated[Caller, allowed("docket.withdraw")], desk: DeskPart, once: OncePart
 ) -> DocketChanged:
     """Take a docket back before it is decided: its proposer, or a co-chair."""
     if not caller.may(situation, relation="own", state=OPEN):
         caller.require(situation, relation="not_own", state=OPEN)
     await desk.register.get(situation)
-    async with desk.database.transaction("withdraw_docket", actor=caller.subject) as tx:
+    async with once.transaction(desk.database, "withdraw_docket", caller) as tx:
         await desk.enter(tx, situation)
         kept = await _get(tx, situation, docket)
         caller.require(situation, relation="own" if kept.proposed_by == caller.subject else "not_own", state=OPEN)
@@ -160,7 +159,8 @@ async def withdraw_docket(
             raise Conflict("docket_not_open", "The docket is decided or withdrawn already.")
         await store.end_docket(tx, situation, docket, DocketState.WITHDRAWN)
         tx.audit("docket.withdraw", situation=situation, subject_ref=str(docket))
-        return DocketChanged(docket=docket, state=DocketState.WITHDRAWN, approvals=[one.role for one in kept.approvals], decisions=[])
+        roles = [one.role for one in kept.approvals]
+        return once.answer(DocketChanged(docket=docket, state=DocketState.WITHDRAWN, approvals=roles, decisions=[]))
 
 
 async def _get(tx: Tx, situation: str, docket: UUID) -> KeptDocket:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 
-from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, problem_responses, read_json
+from chassis.http import Caller, OncePart, PageQuery, allowed, json_body, next_cursor, problem_responses, read_json
 from chassis.storage import Tx
 from contracts.exchange import ExchangeLink
 from verification.desk import Desk, DeskPart
@@ -35,13 +35,13 @@ router = APIRouter(tags=["links"])
     responses=problem_responses(400, 401, 403, 404, 409, 413, 415, 422),
 )
 async def record_links(
-    situation: str, request: Request, caller: Annotated[Caller, allowed("link.record")], desk: DeskPart
+    situation: str, request: Request, caller: Annotated[Caller, allowed("link.record")], desk: DeskPart, once: OncePart
 ) -> LinksRecorded:
     """Make or undo links, all or none. A child is named by the victim's key in its report, or by its pseudonym."""
     caller.require(situation)
     await desk.register.get(situation)
     body = await read_json(request, LinksBody)
-    async with desk.database.transaction("record_links", actor=caller.subject) as tx:
+    async with once.transaction(desk.database, "record_links", caller) as tx:
         await desk.enter(tx, situation)
         proposed = await _resolve(tx, desk, situation, body.links)
         items = [one.item for one in proposed if one.item is not None]
@@ -60,7 +60,8 @@ async def record_links(
                 subject_ref=str(act.standing.item),
                 detail={"link": str(act.standing.link), "kind": written.kind, "of": str(act.standing.of)},
             )
-        return LinksRecorded(links=[LinkActShown(link=act.standing.link, recorded=number) for number, act in enumerate(acts, start=first)])
+        numbered = enumerate(acts, start=first)
+        return once.answer(LinksRecorded(links=[LinkActShown(link=act.standing.link, recorded=number) for number, act in numbered]))
 
 
 @router.get("/v1/situations/{situation}/links", responses=problem_responses(401, 403, 404, 422))
