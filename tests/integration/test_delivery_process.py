@@ -108,6 +108,33 @@ async def test_killed_at_any_moment_it_loses_and_doubles_nothing(scene: Scene, k
     assert await scene.reader.reasons() == []
 
 
+async def test_a_broker_killed_again_and_again_ends_no_process_and_loses_nothing(scene: Scene, kafka_server: KafkaServer) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)  # noqa: T201 - to repeat what failed
+    chance = random.Random(seed)
+    expected: list[str] = []
+    async with scene.writer.running(kafka_server) as writer:
+        with scene.process() as process:
+            await until(scene.is_ready)
+            for _ in range(3):
+                for _ in range(5):
+                    expected += await scene.publish(20)
+                await asyncio.sleep(chance.uniform(0, 0.5))
+                await asyncio.to_thread(_kill_and_start, kafka_server)
+            await until(scene.settled, within=90)
+            assert process.poll() is None
+        assert not any(task.done() for task in writer.tasks)
+    assert await scene.reader.marks("x") == expected
+
+
+def _kill_and_start(kafka: KafkaServer) -> None:
+    server = kafka._process
+    assert server is not None
+    server.kill()
+    server.wait()
+    kafka.start()
+
+
 async def test_told_to_stop_it_finishes_confirms_and_exits_with_zero(scene: Scene, kafka_server: KafkaServer) -> None:
     expected = await scene.publish(300)
     async with scene.writer.running(kafka_server):

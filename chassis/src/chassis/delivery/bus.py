@@ -117,9 +117,10 @@ class ClusterWatch:
             try:
                 await self._ask_until_failure()
             except (KafkaError, OSError, TimeoutError) as error:
+                if self.reachable.is_set() or self.cluster_id is None:
+                    log.warning("kafka_unreachable", error=type(error).__name__)
                 self.reachable.clear()
                 self._health["kafka"] = "the broker does not answer"
-                log.warning("kafka_unreachable", error=type(error).__name__)
             await asyncio.sleep(WATCH_SECONDS / 2)
 
     async def _ask_until_failure(self) -> None:
@@ -134,8 +135,8 @@ class ClusterWatch:
             await admin.close()
 
     def _note(self, cluster_id: str) -> None:
-        if self.cluster_id != cluster_id:
-            log.info("kafka_cluster_seen", changed=self.cluster_id is not None)
+        if not self.reachable.is_set():
+            log.info("kafka_reached", kind="same_cluster" if self.cluster_id in (None, cluster_id) else "another_cluster")
         self.cluster_id = cluster_id
         self.reachable.set()
         self._health["kafka"] = "ok"

@@ -59,6 +59,7 @@ class Relay:
         self._resend_after = timedelta(seconds=settings.resend_after_seconds)
         self._work = asyncio.Event()
         self._stop_at: float | None = None
+        self._stopped = asyncio.Event()
         self.active = False
         """Whether this process holds the lock."""
         events.on_wake = self._work.set
@@ -79,11 +80,12 @@ class Relay:
                 self._health["relay"] = "sending fails and is tried again"
                 log.failure("relay_failed", error)
             pause = FIRST_PAUSE if time.monotonic() - began > LONGEST_PAUSE * 2 else min(pause * 2, LONGEST_PAUSE)
-            await self._wait(pause)
+            await self._pause(pause)
 
     def stop(self, *, within: float) -> None:
         """Send what is there, for so many seconds at most, and let `run` return."""
         self._stop_at = time.monotonic() + within
+        self._stopped.set()
         self._work.set()
 
     @property
@@ -99,7 +101,7 @@ class Relay:
         try:
             while not await store.try_relay_lock(connection, self._lock_key):
                 self._health["relay"] = "ok"  # another process of this service sends
-                await self._wait(STANDBY_SECONDS)
+                await self._pause(STANDBY_SECONDS)
                 if self._stopping:
                     return
             self.active = True
@@ -107,7 +109,7 @@ class Relay:
                 self._health["relay"] = "waits for the broker"
                 if self._stopping:
                     return
-                await self._wait(POLL_SECONDS)
+                await self._pause(POLL_SECONDS)
                 await connection.execute("select 1")  # is the lock still ours?
             await self._produce(connection)
         finally:
@@ -231,6 +233,11 @@ class Relay:
             ("ce_subject", row["subject"].encode()),
             ("content-type", CONTENT_TYPE),
         ]
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, whatever work there is."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
 
     async def _wait(self, seconds: float) -> None:
         """Wait until there is work, or so long."""
