@@ -77,3 +77,11 @@ def test_verify_needs_no_running_system(stack: Stack, tmp_path: Path) -> None:
     trust = next(stack.data.rglob("trust.json"))
     done = run_mrm("verify", str(bundle), "--trust", str(trust), "--json", "--data", str(tmp_path / "elsewhere"))
     assert done.returncode == 0, done.stderr
+
+
+def test_a_rebuild_from_the_ledger_agrees_with_the_live_figures(stack: Stack) -> None:
+    situation = stack.json("demo", "--situation", str(SITUATIONS), "--id", "COD-2021-12")["situation"]
+    done = stack.json("rebuild", "--situation", situation)
+    assert done["differences"] == 0
+    assert [(entry["situation"], entry["state"], entry["difference"]) for entry in done["situations"]] == [(situation, "swapped", None)]
+    assert done["situations"][0]["replayed"] == done["situations"][0]["target"] > 0

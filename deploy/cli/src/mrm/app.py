@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from local_stack.errors import StackError
-from mrm import audit, check, doctor, exchange_commands, logs, processes, replay, situation, status, token, verify
+from mrm import audit, check, doctor, exchange_commands, logs, processes, rebuild, replay, situation, status, token, verify
 from mrm.console import FAILED, MISUSED, CommandError, print_error, print_json, report_error, wants_traceback
 from mrm.demo import command as demo
 
@@ -29,6 +29,7 @@ app.command("verify")(verify.verify)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("replay")(replay.replay)
+app.command("rebuild")(rebuild.rebuild)
 app.add_typer(situation.app, name="situation")
 app.command("check")(check.check)
 app.add_typer(exchange_commands.export_app, name="export")
