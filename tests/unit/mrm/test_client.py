@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import pytest
 
@@ -36,6 +37,7 @@ class Service:
 
     script: list[Answer | None]
     seen: list[tuple[str, str, bytes]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -44,6 +46,7 @@ class Service:
                 headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 self.seen.append((lines[0], headers["authorization"], body))
+                self.keys.append(headers.get("idempotency-key"))
                 answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
                 if answer is None:
                     break
@@ -81,6 +84,16 @@ async def test_the_same_is_sent_again_until_the_service_answers(trouble: Answer 
         assert await api.post("intake", "/v1/incidents", {"key": 1}, person="monitor") == {"ok": 1}
     assert len(service.seen) == 3
     assert len({body for _, _, body in service.seen}) == 1
+
+
+async def test_a_post_keeps_its_key_however_often_it_is_sent_and_the_next_one_has_another() -> None:
+    async with serving(None, (503, {}, {}), (401, {}, {}), (201, {}, {})) as (api, service, _):
+        await api.post("intake", "/v1/approvals", {}, person="cochair_un")
+        await api.post("intake", "/v1/approvals", {}, person="cochair_un")
+        await api.get("intake", "/v1/approvals", person="cochair_un")
+    *first, second, reading = service.keys
+    assert (len(first), len(set(first)), reading) == (4, 1, None)
+    assert str(UUID(str(second).strip('"'))) != str(UUID(str(first[0]).strip('"')))
 
 
 async def test_a_refused_token_is_renewed_once() -> None:
