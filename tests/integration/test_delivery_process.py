@@ -105,7 +105,7 @@ async def test_killed_at_any_moment_it_loses_and_doubles_nothing(scene: Scene, k
         with scene.process():
             await until(scene.settled)
     assert await scene.reader.marks("x") == expected
-    assert await scene.reader.reasons() == []
+    assert await scene.reader.rows("select reason from parked where event_id is not null") == []  # others' messages are forged here
 
 
 async def test_a_broker_killed_again_and_again_ends_no_process_and_loses_nothing(scene: Scene, kafka_server: KafkaServer) -> None:

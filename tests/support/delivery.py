@@ -242,7 +242,7 @@ def _parts(name: str, house: House, source: ServiceDatabase, stop_after_parked: 
     return database, register, events, receiver
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 60.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, within: float = 120.0) -> None:
     """Wait for what must come; fail if it does not."""
     async with asyncio.timeout(within):
         while not await condition():  # noqa: ASYNC110 - it lies in a database
