@@ -138,9 +138,7 @@ async def one_round(
     bare_cost = used["floor"] / incidents
     print(f"floor:  {bare_cost * 1e3:.2f} ms CPU per incident, {incidents / seconds:.0f} incidents/s")
     seconds, used = await spent(pids, lambda: load(intake, situation, incidents, token))
-    print(
-        f"intake: {used['intake'] / incidents * 1e3:.2f} ms CPU per incident, {incidents / seconds:.0f} incidents/s accepted; CPU ms per incident:"
-    )
+    print(f"intake: {used['intake'] / incidents * 1e3:.2f} ms CPU per incident, {incidents / seconds:.0f} incidents/s accepted; CPU in ms:")
     print("        " + ", ".join(f"{name} {value / incidents * 1e3:.2f}" for name, value in used.items()))
     started = time.perf_counter()
     while mrm("status", "--data", str(data))["account"]["in_flight"]:
