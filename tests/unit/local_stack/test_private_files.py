@@ -4,6 +4,9 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
+
+from local_stack.errors import StackError
 from local_stack.private_files import generated_secret, private_folder, read_json, write_private, write_private_json
 
 
@@ -50,3 +53,26 @@ def test_json_is_read_back_and_a_cut_file_is_none(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("[1]")
     assert read_json(tmp_path / "j") is None
     assert read_json(tmp_path / "missing") is None
+
+
+def test_a_file_leaves_the_mode_of_a_folder_that_is_there(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    write_private(shared / "secret", "x")
+    assert mode(shared) == 0o755
+    assert mode(shared / "secret") == 0o600
+
+
+def test_every_folder_that_is_made_is_private(tmp_path: Path) -> None:
+    made = private_folder(tmp_path / "a" / "b")
+    assert mode(made) == 0o700
+    assert mode(made.parent) == 0o700
+
+
+def test_a_folder_that_everybody_shares_is_never_closed(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with pytest.raises(StackError, match="shares"):
+        private_folder(shared)
+    assert mode(shared) == 0o1777

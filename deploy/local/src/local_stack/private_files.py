@@ -3,10 +3,13 @@
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from local_stack.errors import StackError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -14,15 +17,26 @@ SECRET_BYTES = 24
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder (and its parents) that only the owner may enter, and return it."""
-    path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    """Make a folder of the stack's own that only the owner may enter, closing it if it was open, and return it.
+
+    Raises StackError for a folder that everybody shares, such as the system's for temporary files.
+    """
+    make_folder(path)
+    if path.stat().st_mode & stat.S_ISVTX:
+        raise StackError(f"{path} is a folder that everybody shares.", remedy="Name a folder of the stack's own, such as one inside it.")
     path.chmod(FOLDER_MODE)
     return path
 
 
+def make_folder(path: Path) -> None:
+    """Make what is missing of a folder and its parents, for the owner alone; what is there keeps its mode."""
+    for missing in [folder for folder in (path, *path.parents) if not folder.exists()][::-1]:
+        missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
 def write_private(path: Path, content: str | bytes) -> None:
     """Replace a file in one step; it is never readable by others, nor ever half written."""
-    private_folder(path.parent)
+    make_folder(path.parent)
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
     try:

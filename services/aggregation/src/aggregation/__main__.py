@@ -1,25 +1,8 @@
-"""`python -m aggregation` serves; `python -m aggregation migrate` brings the database to the newest revision."""
+"""`python -m aggregation` serves; `python -m aggregation migrate` brings the database to its newest revision."""
 
 import sys
 
-
-def main(arguments: list[str]) -> int:
-    """Run one of the two; returns the exit status."""
-    match arguments:
-        case []:
-            from aggregation.app import serve
-
-            serve()
-        case ["migrate"]:
-            from chassis.migrations import upgrade
-            from chassis.settings import MigrationSettings, load
-
-            upgrade("aggregation", load(MigrationSettings))
-        case _:
-            sys.stderr.write(f"{__doc__}\n")
-            return 2
-    return 0
-
+from chassis.command_line import run_command
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command("aggregation", sys.argv[1:]))

@@ -1,27 +1,8 @@
-"""`python -m verification` serves; `python -m verification migrate` brings the database to its newest shape."""
+"""`python -m verification` serves; `python -m verification migrate` brings the database to its newest revision."""
 
 import sys
 
-USAGE = "usage: python -m verification [migrate]"
-
-
-def main(arguments: list[str]) -> int:
-    """Run the command and return the exit status."""
-    match arguments:
-        case []:
-            from verification.app import serve
-
-            serve()
-        case ["migrate"]:
-            from chassis.migrations import upgrade
-            from chassis.settings import MigrationSettings, load
-
-            upgrade("verification", load(MigrationSettings))
-        case _:
-            sys.stderr.write(USAGE + "\n")
-            return 2
-    return 0
-
+from chassis.command_line import run_command
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command("verification", sys.argv[1:]))
