@@ -9,10 +9,10 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.1
 	--no-annotate --no-header -q $(foreach n,$(LOCAL_NAMES),--no-emit-package mrm-$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test check unit lint format lock generated bench mutants clean
+.PHONY: help install demo up down test check unit lint format lock generated bench bench-counting mutants clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## create .venv with pinned, hashed requirements and this project's packages
 
@@ -53,6 +53,10 @@ mutants: install ## plant faults in the counting, one after the other: every one
 
 bench: install ## measure, as ratios in one run (never a test)
 	$(BIN)/python tests/benchmarks/bench_intake.py
+	$(MAKE) bench-counting
+
+bench-counting: install ## measure the counting alone: the note, its growth with history, postings, grouping, rebuild
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.bench_counting
 
 unit: install ## the tests that need no running server
 	$(BIN)/pytest -q tests/unit tests/contract tests/vectors
