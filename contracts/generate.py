@@ -120,6 +120,27 @@ def pages() -> Iterator[tuple[str, str]]:
         sealed = "signed only" if topic.signed_only else "sealed"
         lines.append(f"| `{topic.name}` | {events} | {topic.writer} | {readers} | {sealed} | {kept} |")
     yield "docs/generated/topics.md", "\n".join([*lines, ""])
+    yield "docs/generated/settings.md", "\n".join([*settings_lines(), ""])
+
+
+def settings_lines() -> Iterator[str]:
+    """Yield the page of every service's settings: what all have in common, then what each has of its own."""
+    from chassis.settings import MigrationSettings, ServiceSettings
+
+    yield from ("# Settings", "")
+    yield "Generated from the settings classes. A secret may be a file of its lower-case name in the folder `MRM_SECRETS_DIR`."
+    common = set(ServiceSettings.model_fields)
+    kinds = {"every service": ServiceSettings, "migrations (`python -m <service> migrate`)": MigrationSettings}
+    kinds |= {service: get_type_hints(import_module(f"{service}.app").build)["settings"] for service in topics.SERVICES}
+    for title, kind in kinds.items():
+        own = {name: field for name, field in kind.model_fields.items() if title == "every service" or name not in common}
+        if not own:
+            continue
+        yield from ("", f"## {title}", "", "| variable | secret | default |", "|---|---|---|")
+        for name, field in own.items():
+            default = "required" if field.is_required() else "none" if field.default is None else f"`{field.default}`"
+            secret = "yes" if "Secret" in str(field.annotation) else ""
+            yield f"| `MRM_{name.upper()}` | {secret} | {default} |"
 
 
 def generated() -> dict[str, str]:

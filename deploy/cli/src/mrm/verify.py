@@ -1,18 +1,16 @@
 """`mrm verify`: is a signed bundle genuine, complete and right, without a network and without any service."""
 
-import json
-import sys
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from chassis.sealing.errors import UnusableKeyError
 from chassis.sealing.trust import Trust
 from contracts.bundle.archive import MAX_BUNDLE_BYTES
 from mrm.bundle_checks import Check, check_bundle, too_large
-
-MISUSED: Final = 2
+from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output
 
 
 def verify(
@@ -20,59 +18,45 @@ def verify(
     trust: Annotated[
         Path | None, typer.Option("--trust", help="File of pinned public keys; by default those that the installation has pinned.")
     ] = None,
-    data: Annotated[Path, typer.Option("--data", help="Folder of the installation whose pinned keys count.")] = Path("var"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the list.")] = False,
-) -> None:
-    """Check a signed bundle offline: signatures, checksums, sums, approvals. Exit 0 valid, 1 not valid, 2 misused."""
-    trust_file = trust if trust is not None else data / "keys" / "trust.json"
-    keys = _pinned(trust_file, as_json=as_json, bundle=bundle)
-    checks = _check_file(bundle, keys, as_json=as_json)
-    valid = all(check.ok for check in checks)
+    data: DataOption = DEFAULT_DATA,
+    as_json: JsonOption = False,
+) -> int:
+    """Check a signed bundle offline: signatures, checksums, sums, approvals. Exit 0 valid, 1 not valid, 2 misused.
+
+    The pinned keys are those of the installation in `--data`, or of the file that `--trust` names.
+    """
+    checks = _check_file(bundle, _pinned(trust if trust is not None else data / "keys" / "trust.json"))
     reason = next((f"{check.check}: {check.detail}" for check in checks if not check.ok), None)
-    if as_json:
-        _print_json(bundle, checks, reason)
-    else:
-        for check in checks:
-            typer.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.check}: {check.detail}")
-        typer.echo(f"{bundle} is valid." if valid else f"{bundle} is NOT valid. {reason}")
-    raise typer.Exit(0 if valid else 1)
-
-
-def _pinned(trust_file: Path, *, as_json: bool, bundle: Path) -> Trust:
-    try:
-        return Trust.load(trust_file)
-    except (OSError, UnusableKeyError):
-        _misused(
-            bundle, f"{trust_file} is not a readable file of pinned keys; name one with --trust or an installation with --data.", as_json
-        )
-
-
-def _check_file(bundle: Path, keys: Trust, *, as_json: bool) -> list[Check]:
-    try:
-        if not bundle.is_file():
-            _misused(bundle, f"{bundle} is not a file; name the bundle to check.", as_json)
-        with bundle.open("rb") as file:
-            raw = file.read(MAX_BUNDLE_BYTES + 1)
-    except OSError:
-        _misused(bundle, f"{bundle} cannot be read.", as_json)
-    if len(raw) > MAX_BUNDLE_BYTES:
-        return [too_large()]
-    return check_bundle(raw, keys)
-
-
-def _misused(bundle: Path, sentence: str, as_json: bool) -> NoReturn:
-    if as_json:
-        _print_json(bundle, [], sentence)
-    typer.echo(sentence, err=True)
-    raise typer.Exit(MISUSED)
-
-
-def _print_json(bundle: Path, checks: list[Check], reason: str | None) -> None:
-    answer: dict[str, object] = {
+    lines = [f"{'ok    ' if check.ok else 'FAILED'}  {check.check}: {check.detail}" for check in checks]
+    lines.append(f"{bundle} is valid." if reason is None else f"{bundle} is NOT valid. {reason}")
+    document: dict[str, Any] = {
         "bundle": str(bundle),
         "valid": reason is None,
         "checks": [{"check": check.check, "ok": check.ok, "detail": check.detail} for check in checks],
     }
-    if reason is not None:
-        answer["reason"] = reason
-    sys.stdout.write(json.dumps(answer, ensure_ascii=True) + "\n")
+    Output(as_json=as_json).result(document if reason is None else {**document, "reason": reason}, Text("\n".join(lines)))
+    return 0 if reason is None else FAILED
+
+
+def _pinned(trust_file: Path) -> Trust:
+    try:
+        return Trust.load(trust_file)
+    except (OSError, UnusableKeyError):
+        raise CommandError(
+            f"{trust_file} is not a readable file of pinned keys.",
+            remedy="Name one with --trust or an installation with --data.",
+            code=MISUSED,
+        ) from None
+
+
+def _check_file(bundle: Path, keys: Trust) -> list[Check]:
+    try:
+        if not bundle.is_file():
+            raise CommandError(f"{bundle} is not a file.", remedy="Name the bundle to check.", code=MISUSED)
+        with bundle.open("rb") as file:
+            raw = file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError:
+        raise CommandError(f"{bundle} cannot be read.", remedy="Check its permissions.", code=MISUSED) from None
+    if len(raw) > MAX_BUNDLE_BYTES:
+        return [too_large()]
+    return check_bundle(raw, keys)
