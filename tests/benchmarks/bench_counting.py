@@ -24,6 +24,7 @@ from aggregation import answers
 from aggregation.domain.periods import LateRule
 from aggregation.domain.questions import read_question
 from aggregation.store import ledger, rebuilds
+from benchmarks import grouping
 from benchmarks.counting_service import CountingService, Turns, counting_service
 from benchmarks.situations import FIGURES, WINDOW, FastPath, add_history, facts, load, new_code, state
 from chassis.delivery.bus import BATCH_MESSAGES
@@ -160,9 +161,7 @@ async def post(counting: CountingService, count: int) -> None:
         bare.append(await copy_bare(counting, floor, count))
     one, other = statistics.median(ours), statistics.median(bare)
     print(f"2 {count:,} facts, {rows:,} postings, in batches of {BATCH_MESSAGES}, median of {TRIALS}")
-    print(
-        f"  handlers and inbox {rows / one:9,.0f} postings/s {count / one:8,.0f} facts/s; {python / sum(ours):.0%} of it CPU of this process"
-    )
+    print(f"  handlers and inbox {rows / one:9,.0f} postings/s {count / one:8,.0f} facts/s; {python / sum(ours):.0%} CPU of this process")
     print(
         f"  bare COPY          {rows / other:9,.0f} postings/s {count / other:8,.0f} facts/s; ours takes {one / other:.1f} x the floor",
         flush=True,
@@ -221,6 +220,8 @@ async def measure(folder: Path, arguments: argparse.Namespace) -> None:
             await prove(counting)
             if "2" in parts:
                 await post(counting, arguments.facts)
+            if "3" in parts:
+                await grouping.compare(counting, folder, arguments.events)
             if "1" in parts:
                 await ask_note(counting, arguments.violations)
             if "4" in parts:

@@ -76,10 +76,12 @@ class _Linked:
 
 
 async def _linked_children(tx: Tx, scope: Scope, needs: frozenset[Need]) -> _Linked:
-    """Join linked records to children; they are few, the others never leave the database one by one."""
-    edges = await figures.list_child_links(tx, scope.moment)
+    """Join the linked records of the set to children; they are few, the others never leave the database one by one."""
+    if not needs:
+        return _Linked([], [])
+    edges = await figures.list_child_links_of_set(tx, scope)
     names = sorted({name for edge in edges for name in edge})
-    if not names or not needs:
+    if not names:
         return _Linked(names, [])
     records = await figures.list_records(tx, scope.moment, names)
     suffered = await figures.list_suffered(tx, scope, children=names)

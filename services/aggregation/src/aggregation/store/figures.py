@@ -89,6 +89,28 @@ async def list_child_links(tx: Tx, moment: Moment) -> list[tuple[str, str]]:
     return [(row["one"], row["other"]) for row in rows]
 
 
+_LINKS_OF_SET: Final = f"""
+    with recursive ends as materialized (
+        select one as name, other from counts_side.child_links where situation = $1 and position <= $2
+        union select other, one from counts_side.child_links where situation = $1 and position <= $2
+    ), reached (name) as (
+        select member from counts_side.memberships
+        where {_VERIFIED} and $5::text is not null and kind = 'victim' and member in (select name from ends)
+        union
+        select ends.other from reached join ends on ends.name = reached.name
+    )
+    select one, other from counts_side.child_links
+    where situation = $1 and position <= $2 and one in (select name from reached)
+    group by one, other having sum(sign) > 0
+"""  # noqa: S608 - our own words
+
+
+async def list_child_links_of_set(tx: Tx, scope: Scope) -> list[tuple[str, str]]:
+    """Return the standing links, however far, of records in the verified set: what history has beside them plays no part."""
+    rows = await tx.fetch(scope.on_side(_LINKS_OF_SET), *scope.arguments)
+    return [(row["one"], row["other"]) for row in rows]
+
+
 async def list_records(tx: Tx, moment: Moment, children: Iterable[str]) -> list[Record]:
     """Return the victim records of these pseudonyms that exist at a moment."""
     rows = await tx.fetch(
