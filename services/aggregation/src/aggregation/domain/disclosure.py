@@ -2,7 +2,8 @@
 
 A number from 1 to k - 1 is left out (primary), and so are as few others as protect it (complementary). The proof for every number left
 out is a direction: a change of +1 and -1 in numbers left out that keeps every sum, and that can be taken k - 1 times without any number
-falling below zero or breaking a bound. So whoever knows all that is published and every relation still finds k possible values for it.
+falling below 1 or breaking a bound. So whoever knows all that is published, every relation, and that a zero is never left out still finds
+k possible values for it.
 """
 
 import heapq
@@ -44,7 +45,7 @@ def suppress(linked: Linked, *, k: int, known: Mapping[Name, Collection[int]] | 
     known = known or {}
     small = {name: Reason.PRIMARY for name, value in linked.values.items() if 0 < value < k}
     for name, shared in known.items():
-        if name in linked.values and any(0 < abs(linked.values[name] - before) < k for before in shared):
+        if linked.values.get(name) and any(0 < abs(linked.values[name] - before) < k for before in shared):
             small.setdefault(name, Reason.DIFFERENCE)
     search = _Search(linked, k=k, fixed={name for name, shared in known.items() if linked.values.get(name) in shared} - small.keys())
     left_out: dict[Name, Reason] = dict(small)
@@ -88,12 +89,15 @@ class _Search:
                 return None
             cost, _, steps, imbalance = heapq.heappop(heap)
             if not imbalance:
-                if self._room(steps) + self._room({name: -step for name, step in steps.items()}) >= self._k - 1:
+                if self._room(steps, 1) + self._room(steps, -1) >= self._k - 1:
                     return set(steps)
                 continue
             for name, step in self._repairs(steps, imbalance):
+                longer = {**steps, name: step}
+                if self._space(longer, 1) + self._space(longer, -1) < self._k - 1:
+                    continue  # whatever follows, it stays too narrow
                 price = 0.0 if name in left_out else 1 + 2 * self._values[name] / self._largest
-                entry = (cost + price, next(order), {**steps, name: step}, self._imbalance(imbalance, name, step))
+                entry = (cost + price, next(order), longer, self._imbalance(imbalance, name, step))
                 heapq.heappush(heap, entry)
         return None
 
@@ -126,11 +130,15 @@ class _Search:
             if name not in steps and name not in self._fixed:
                 yield name, step
 
-    def _room(self, steps: Mapping[Name, int]) -> int:
-        """Return how many times a direction can be taken before a number falls below zero or a bound breaks; k - 1 is enough."""
-        room = min([self._k - 1, *(self._values[name] for name, step in steps.items() if step < 0)])
+    def _space(self, steps: Mapping[Name, int], sign: int) -> int:
+        """Return how many times a direction can be taken, forwards or backwards, before a number falls below 1; k - 1 is enough."""
+        return min([self._k - 1, *(self._values[name] - 1 for name, step in steps.items() if sign * step < 0)])
+
+    def _room(self, steps: Mapping[Name, int], sign: int) -> int:
+        """Return the same with regard to bounds too."""
+        room = self._space(steps, sign)
         for terms in self._bounds:
-            rise = sum(factor * steps.get(name, 0) for name, factor in terms.items())
+            rise = sign * sum(factor * steps.get(name, 0) for name, factor in terms.items())
             if rise > 0:
                 room = min(room, -sum(factor * self._values[name] for name, factor in terms.items()) // rise)
         return room
