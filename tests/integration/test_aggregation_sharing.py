@@ -77,9 +77,9 @@ async def test_a_release_is_recorded_once_and_what_it_showed_is_known_from_then_
     again = await aggregation.post(f"/v1/situations/{situation}/releases", order)
     assert (first.status_code, again.status_code, first.json()) == (201, 200, again.json())
     Draft202012Validator(schemas()["shared/release"]).validate(first.json())
-    other = await aggregation.post(f"/v1/situations/{situation}/releases", {**ALL_TIME, "late": "inside"})
+    other = await aggregation.post(f"/v1/situations/{situation}/releases", {"release": str(uuid4()), **ALL_TIME, "late": "inside"})
     assert (other.status_code, other.json()["code"]) == (409, "release.other_params")
-    second = await aggregation.post(f"/v1/situations/{situation}/releases", ALL_TIME)
+    second = await aggregation.post(f"/v1/situations/{situation}/releases", {"release": str(uuid4()), **ALL_TIME})
     assert second.status_code == 201, second.text
     listed = (await aggregation.get(f"/v1/situations/{situation}/releases")).json()
     assert [entry["release"] for entry in listed["items"]] == [first.json()["release"], second.json()["release"]]
@@ -89,6 +89,13 @@ async def test_a_release_is_recorded_once_and_what_it_showed_is_known_from_then_
         now = at(shown, path)
         if before is not None and now is not None:
             assert abs(now - before) == 0 or abs(now - before) >= 5, path
+
+
+async def test_a_release_has_an_id_of_its_callers_own(aggregation: RunningAggregation) -> None:
+    situation = await loaded(aggregation, "example")
+    answer = await aggregation.post(f"/v1/situations/{situation}/releases", ALL_TIME)
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["release"])
+    assert (await aggregation.get(f"/v1/situations/{situation}/releases")).json()["items"] == []
 
 
 def numbers(answer: Any, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], int]]:

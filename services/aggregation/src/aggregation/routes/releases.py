@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -26,11 +26,11 @@ router = APIRouter(tags=["shared form"])
 
 
 class ReleaseOrder(Wire):
-    """What to share. `release` is the caller's own id, so that asking again shares nothing twice; `as_of` absent is now."""
+    """What to share. `release` is an id of the caller's own: asking again shares nothing twice. `as_of` absent is now."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    release: UUID | None = None
+    release: UUID
     from_: Annotated[Day, Field(alias="from")]
     to: Day
     late_rule: Literal["quarter", "window"] = "window"
@@ -105,7 +105,7 @@ async def _release(
     threshold = (await service.register.get(situation)).policy.disclosure_threshold
     async with service.database.transaction("share_window", actor=caller.subject) as tx:
         await store.lock_releases(tx, situation)
-        known = await store.find_release(tx, situation, order.release) if order.release else None
+        known = await store.find_release(tx, situation, order.release)
         if known is not None:
             return known, False
         await ledger.hold(tx, situation)
@@ -113,7 +113,7 @@ async def _release(
         shared = await sharing.share(tx, question, moment, threshold=threshold)
         release = Release(
             situation=situation,
-            release=order.release or uuid4(),
+            release=order.release,
             position=moment.position,
             as_of=moment.instant,
             window_from=question.window.start,
