@@ -1,5 +1,8 @@
 """Plants one fault after the other in a copy of aggregation and runs its property tests on it: every fault must be found.
 
+The tests run on an unchanged copy first and must pass there; else what they say of a fault is worth nothing. A fault is found by a
+test that fails, not by one that cannot be run.
+
 make mutants            # all of them
 python tests/mutants/run.py NAME…
 """
@@ -120,34 +123,52 @@ MUTANTS = [
     Mutant(
         "a contributor's share is its tally", "domain/contributors.py", "known[cell] = _share(", "known[cell] = cell.tally.total or _share("
     ),
+    Mutant(
+        "nothing protects what is small", "domain/disclosure.py", "left_out.setdefault(other, Reason.COMPLEMENTARY)", "proven.add(other)"
+    ),
+    Mutant("the largest small number is shared", "domain/disclosure.py", "if 0 < value < k}", "if 0 < value < k - 1}"),
+    Mutant("a value too few is possible", "domain/disclosure.py", ">= self._k - 1:", ">= self._k - 2:"),
+    Mutant("what is left out may be a zero", "domain/disclosure.py", "*(self._values[name] - 1 for", "*(self._values[name] for"),
 ]
 
 
-def survives(mutant: Mutant) -> bool:
-    """Plant a fault and tell whether no test finds it."""
+def plant(mutant: Mutant, folder: Path) -> None:
+    """Put a fault into a copy of the sources; raises LookupError unless its text stands there exactly once."""
+    path = folder / "aggregation" / mutant.file
+    text = path.read_text("utf-8")
+    if (found := text.count(mutant.right)) != 1:
+        raise LookupError(f"the text of the fault stands {found} times in {mutant.file}: {mutant.name}")
+    path.write_text(text.replace(mutant.right, mutant.wrong), "utf-8")
+
+
+def survives(mutant: Mutant | None) -> bool:
+    """Tell whether no test finds a fault; without one, whether all tests pass on an unchanged copy."""
     with tempfile.TemporaryDirectory(prefix="mrm-mutant-") as folder:
         shutil.copytree(SOURCE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        path = Path(folder, "aggregation", mutant.file)
-        text = path.read_text("utf-8")
-        if mutant.right not in text:
-            raise LookupError(f"the text of the fault is gone: {mutant.name}")
-        path.write_text(text.replace(mutant.right, mutant.wrong), "utf-8")
+        if mutant is not None:
+            plant(mutant, Path(folder))
         environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "MRM_SHRINK": "no"}
         return all(passes(tests, environment) for tests in SUITES)
 
 
 def passes(tests: list[str], environment: dict[str, str]) -> bool:
-    """Tell whether the tests pass; raises if they could not be run."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    """Tell whether the tests pass or one fails; raises RuntimeError if they could not be run."""
+    shown = ["-q", "-rfE", "--tb=line", "--show-capture=no"]
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *shown, *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
+    if done.returncode == 0:
+        return True
+    if done.returncode != 1 or not any(line.startswith("FAILED ") for line in done.stdout.splitlines()):
         raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
-    return done.returncode == 0
+    return False
 
 
 def main(names: list[str]) -> int:
-    """Plant the named faults, or all; returns 1 if one survives."""
+    """Plant the named faults, or all; returns 1 if one survives or the tests fail without any."""
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    if not survives(None):
+        sys.stdout.write("the tests fail without any fault: mend that first\n")
+        return 1
     survivors = []
     for number, mutant in enumerate(chosen, 1):
         alive = survives(mutant)
