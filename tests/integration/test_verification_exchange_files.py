@@ -98,6 +98,13 @@ async def _records(vetting: RunningVerification) -> list[dict[str, Any]]:
     return items
 
 
+def without_absent(value: Any) -> Any:
+    """Leave out what is null: the API says null for what is absent."""
+    if isinstance(value, dict):
+        return {name: without_absent(item) for name, item in value.items() if item is not None}
+    return [without_absent(item) for item in value] if isinstance(value, list) else value
+
+
 @pytest.mark.parametrize("name", FILES)
 async def test_a_valid_file_passes_and_its_records_come_back_in_order(vetting: RunningVerification, name: str) -> None:
     document = json.loads((FOLDER / name).read_text("utf-8"))
@@ -119,7 +126,7 @@ async def test_a_valid_file_passes_and_its_records_come_back_in_order(vetting: R
             assert {field: item["incident"].get(field) for field in sent} == sent
         elif kind == "decision":
             expected = {field: sent.get(field) for field in ("violation", "stage", "outcome", "decided_on", "attribution")}
-            assert {field: item["decision"].get(field) for field in expected} == expected
+            assert without_absent({field: item["decision"].get(field) for field in expected}) == without_absent(expected)
         else:
             assert item["link"]["kind"] == sent["kind"]
             assert set(item["link"]) == set(sent)
