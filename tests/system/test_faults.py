@@ -63,24 +63,33 @@ def test_killing_every_part_at_random_changes_no_figure(own_stack: Stack) -> Non
     chance = random.Random(seed)
     order = [*VICTIMS, *chance.choices(VICTIMS, k=2)]
     chance.shuffle(order)
-    over = threading.Event()
     killed: list[str] = []
+    for _ in range(4):  # one run of the demo is enough unless the machine is fast
+        demo_under_faults(own_stack, order, killed, chance)
+        if not order:
+            break
+    assert set(killed) == set(VICTIMS), f"seed {seed}: the load was over too soon, only {killed} were killed"
+    status = wait_until_balanced(own_stack)
+    assert status["account"]["parked"] == 0
+
+
+def demo_under_faults(stack: Stack, order: list[str], killed: list[str], chance: random.Random) -> None:
+    """Run the demo once and kill parts meanwhile, taking them from `order`; the demo must succeed."""
+    over = threading.Event()
+    failures: list[BaseException] = []
 
     def strike() -> None:
-        for part in order:
-            if over.wait(chance.uniform(1.0, 4.0)):
-                return
-            pid = pid_of(own_stack, part)
-            if pid is not None:
-                os.kill(pid, signal.SIGKILL)
-                killed.append(part)
+        try:
+            while order and not over.wait(chance.uniform(0.5, 3.0)):
+                pid = pid_of(stack, order[0])
+                if pid is not None and not over.is_set():  # otherwise it is still coming back: the next turn is its turn again
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(order.pop(0))
+        except BaseException as error:
+            failures.append(error)
 
     demo = subprocess.Popen(
-        [str(MRM), "demo", "--json", "--data", str(own_stack.data)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
+        [str(MRM), "demo", "--json", "--data", str(stack.data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     )
     striker = threading.Thread(target=strike)
     striker.start()
@@ -91,37 +100,33 @@ def test_killing_every_part_at_random_changes_no_figure(own_stack: Stack) -> Non
         striker.join()
         if demo.poll() is None:
             demo.kill()
-    print(f"killed: {killed}")
-    assert demo.returncode == 0, f"seed {seed}, killed {killed}\n{out[-1500:]}\n{err[-3000:]}"
-    assert len(killed) >= 4, f"the load was over too soon for the faults: {killed}"
-    status = wait_until_balanced(own_stack)
-    assert status["account"]["parked"] == 0
+    assert failures == []
+    assert demo.returncode == 0, f"killed {killed}\n{out[-1500:]}\n{err[-3000:]}"
 
 
 def test_wiping_the_broker_while_rows_are_unconfirmed_loses_nothing(own_stack: Stack) -> None:
-    first = own_stack.json("demo", "--situation", str(SITUATIONS), "--id", "COD-2020-08")
-    assert first["differences"] == 0
-    verification = pid_of(own_stack, "verification")
-    assert verification is not None
+    situation = own_stack.json("demo", "--situation", str(SITUATIONS), "--id", "COD-2020-08")["situation"]
+    status = wait_until_balanced(own_stack)
+    before = incidents_of(own_stack, situation)
+    verification, supervisor = status["services"]["verification"]["pid"], status["servers"]["supervisor"]["pid"]
     os.kill(verification, signal.SIGSTOP)  # reads nothing and confirms nothing from here on
     with own_stack.client("intake", "monitor") as intake:
         for number in range(20):
-            answer = intake.post("/v1/incidents", json=least_report(first["situation"], number))
+            answer = intake.post("/v1/incidents", json=least_report(situation, number))
             assert answer.status_code == 202, answer.text
     time.sleep(2)  # the broker has acknowledged them by now; it will forget them
+    with own_stack.client("intake", "operator") as operator:
+        assert operator.get("/v1/account").json()["in_flight"]["intake.incidents"] == 20
+    os.kill(supervisor, signal.SIGKILL)  # nobody may start verification again before the broker is gone
     os.kill(verification, signal.SIGKILL)
     assert own_stack.mrm("down").returncode == 0
     shutil.rmtree(own_stack.data / "kafka")
     again = started(own_stack.data)
     wait_until_balanced(again)
-    with again.client("verification", "focal") as reviewer:
-        situation = reviewer.get(f"/v1/situations/{first['situation']}").json()
-    with again.client("intake", "monitor") as intake:
-        for number in range(20):
-            key = least_report(first["situation"], number)["key"]
-            assert intake.get(f"/v1/incidents/{key}/status").status_code == 200
-    assert situation["incidents"] >= 20
-    assert situation["incidents"] == incidents_of(again, first["situation"])
+    assert incidents_of(again, situation) == before + 20
+    with again.client("verification", "focal") as reviewer, again.client("aggregation", "officer") as officer:
+        facts = reviewer.get(f"/v1/situations/{situation}").json()["facts"]
+        assert officer.get(f"/v1/situations/{situation}/position").json()["position"] == facts
 
 
 def incidents_of(stack: Stack, situation: str) -> int:
