@@ -57,6 +57,9 @@ def test_the_contracts_hold(house: Path) -> None:
         ("deploy/cli/src/mrm/planted.py", "import verification\n", "know no service"),
         ("deploy/local/src/local_stack/planted.py", "import aggregation\n", "know no service"),
         ("services/intake/src/intake/planted.py", "import chassis.sealing.opening\n", "Intake can seal"),
+        ("services/export/src/export/domain/planted.py", "import chassis.storage\n", "The domain of a service is pure"),
+        ("services/aggregation/src/aggregation/domain/planted.py", "import asyncpg\n", "The domain of a service is pure"),
+        ("services/verification/src/verification/store/planted.py", "import verification.routes\n", "Inside a service"),
     ],
 )
 def test_a_planted_violation_is_seen(house: Path, where: str, planted: str, broken: str) -> None:
