@@ -41,7 +41,7 @@ async def read(server: KafkaServer, user: str, topic: str, group: str | None) ->
         if group:
             await consumer.commit({TopicPartition(topic, 0): 0})
         await consumer.seek_to_beginning()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while (record := await consumer.getone()).value != b"sealed":
                 pass  # other tests write on the same broker
         value: bytes | None = record.value
