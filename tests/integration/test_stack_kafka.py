@@ -31,7 +31,7 @@ async def write(server: KafkaServer, user: str, topic: str, value: bytes = b"sea
         await producer.stop()
 
 
-async def read(server: KafkaServer, user: str, topic: str, group: str | None) -> bytes | None:
+async def read(server: KafkaServer, user: str, topic: str, group: str | None, *, wanted: bytes = b"sealed") -> bytes | None:
     consumer = AIOKafkaConsumer(
         **server.user(user).client_settings(), group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
     )
@@ -42,7 +42,7 @@ async def read(server: KafkaServer, user: str, topic: str, group: str | None) ->
             await consumer.commit({TopicPartition(topic, 0): 0})
         await consumer.seek_to_beginning()
         async with asyncio.timeout(60):
-            while (record := await consumer.getone()).value != b"sealed":
+            while (record := await consumer.getone()).value != wanted:
                 pass  # other tests write on the same broker
         value: bytes | None = record.value
         return value
@@ -158,7 +158,7 @@ async def test_a_wiped_broker_is_formatted_and_provisioned_again(own_kafka: Kafk
     own_kafka.start()
     assert (own_kafka.data / "meta.properties").read_text() != first  # a cluster of its own, not the old one again
     await write(own_kafka, "intake", "intake.incidents", b"after")
-    assert await read(own_kafka, "verification", "intake.incidents", "verification") == b"after"
+    assert await read(own_kafka, "verification", "intake.incidents", "verification", wanted=b"after") == b"after"
 
 
 async def test_a_killed_broker_keeps_what_it_acknowledged(own_kafka: KafkaServer) -> None:
@@ -168,4 +168,4 @@ async def test_a_killed_broker_keeps_what_it_acknowledged(own_kafka: KafkaServer
     own_kafka._process.kill()
     own_kafka._process.wait()
     own_kafka.start()
-    assert await read(own_kafka, "verification", "intake.incidents", "verification") == b"kept"
+    assert await read(own_kafka, "verification", "intake.incidents", "verification", wanted=b"kept") == b"kept"
