@@ -28,6 +28,7 @@ from benchmarks import grouping
 from benchmarks.counting_service import CountingService, Turns, counting_service
 from benchmarks.situations import FIGURES, WINDOW, FastPath, add_history, facts, load, new_code, state
 from chassis.delivery.bus import BATCH_MESSAGES
+from chassis.storage import SYSTEM
 from local_stack.postgres import PostgresServer
 
 DECADES: Final = 9
@@ -99,7 +100,7 @@ async def ask_note(counting: CountingService, violations: int) -> None:
 
     async def store_and_render(situation: str) -> None:
         question = read_question(dict(WINDOW), late_rule=LateRule.QUARTER)
-        async with counting.service.database.reading("bench") as tx:
+        async with counting.service.database.reading("bench", by=SYSTEM) as tx:
             await answers.answer_ghn(tx, question, await ledger.get_now(tx, situation))
 
     print(f"1 note of one year, 14 tables, {violations:,} violations ({position:,} facts) against {DECADES + 1} x history")
@@ -118,7 +119,7 @@ async def where_time_goes(counting: CountingService, short: str, long: str) -> N
     question = read_question(dict(WINDOW), late_rule=LateRule.QUARTER)
     found: dict[str, dict[str, float]] = {}
     for situation in (short, long):
-        async with counting.service.database.reading("bench") as tx:
+        async with counting.service.database.reading("bench", by=SYSTEM) as tx:
             fetch = tx.fetch
 
             async def watched(sql: str, *args: Any, fetch: Any = fetch, situation: str = situation) -> Any:
@@ -192,13 +193,13 @@ async def rebuild(counting: CountingService, violations: int) -> None:
         position = await load(counting.owner, code, facts(size))
         for table in (*(f"counts_a.{name}" for name in FIGURES), "counts_a.incidents", "positions"):
             await counting.owner.execute(f"analyze {table}")
-        async with counting.service.database.transaction("begin_rebuild") as tx:
+        async with counting.service.database.transaction("begin_rebuild", by=SYSTEM) as tx:
             await rebuilds.add_rebuild(tx, code, side="counts_b", target=position)
         worker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "benchmarks.rebuild_worker", env=counting.environment(), stdout=asyncio.subprocess.PIPE
         )
         said, _ = await worker.communicate()
-        async with counting.service.database.reading("look") as tx:
+        async with counting.service.database.reading("look", by=SYSTEM) as tx:
             found = await rebuilds.find_rebuild(tx, code)
         if worker.returncode or found is None or found.state.value != "swapped":
             raise SystemExit(f"the rebuild did not swap: {found}")

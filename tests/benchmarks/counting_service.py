@@ -24,6 +24,7 @@ from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.trust import Trust
 from chassis.service import Service
 from chassis.settings import MigrationSettings, ServiceSettings
+from chassis.storage import SYSTEM
 from contracts.envelope import Header
 from contracts.events import Event
 from contracts.situation import Situation
@@ -54,13 +55,13 @@ class CountingService:
     async def register(self, code: str) -> str:
         """Register a generated situation."""
         document = Situation.model_validate({**DRAFT, "code": code, "recipients": {}, "version": 1}, strict=False)
-        async with self.service.database.transaction("register") as tx:
+        async with self.service.database.transaction("register", by=SYSTEM) as tx:
             await self.service.register.save(tx, document)
         return code
 
     async def receive(self, reads: Sequence[Read]) -> None:
         """Apply opened messages as the receiver does: one transaction with inbox, order of subjects, savepoints and confirmations."""
-        async with self.service.database.transaction("receive_messages") as tx:
+        async with self.service.database.transaction("receive_messages", by=SYSTEM) as tx:
             batch = Batch(tx, service="aggregation", handlers=self._handlers, reader=self._reader, outbox=None, isolated=False)
             await batch.load(reads)
             for read in reads:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from chassis.storage import SYSTEM
 from contracts.events import ChildrenLinked, ChildrenUnlinked, Event
 from local_stack.postgres import PostgresServer
 from support.counting import House, counting_house
@@ -147,7 +148,7 @@ async def check_conservation(house: House, situation: str) -> None:
         "records": "select child as name, sum(sign) over (partition by incident, child order by position) as net",
         "child_links": "select one as name, sum(sign) over (partition by one, other order by position) as net",
     }
-    async with house.database.reading("conservation") as tx:
+    async with house.database.reading("conservation", by=SYSTEM) as tx:
         for table, query in queries.items():
             wrong = await tx.fetch(
                 f"select * from ({query} from counts_a.{table} where situation = $1) as sums where net not in (0, 1)",  # noqa: S608

@@ -12,6 +12,7 @@ import pytest
 from aggregation import asking
 from aggregation.store import ledger
 from chassis.errors import Rejected, Unavailable
+from chassis.storage import SYSTEM
 from contracts.events import IncidentCoded
 from local_stack.postgres import PostgresServer
 from support.counting import House, counting_house
@@ -35,7 +36,7 @@ def reports(coder: Coder, number: int, seed: int) -> list[IncidentCoded]:
 
 
 async def positions(house: House, situation: str) -> list[tuple[int, datetime]]:
-    async with house.database.reading("positions") as tx:
+    async with house.database.reading("positions", by=SYSTEM) as tx:
         rows = await tx.fetch("select position, applied_at from positions where situation = $1 order by position", situation)
     return [(row["position"], row["applied_at"]) for row in rows]
 
@@ -55,16 +56,16 @@ async def test_an_instant_waits_for_the_writer_at_work_so_its_answer_never_chang
     await house.apply(reports(coder, 3, 1))
     late = reports(coder, 3, 2)
     by_event = house.handlers.by_event()
-    async with house.database.transaction("writer") as tx:
+    async with house.database.transaction("writer", by=SYSTEM) as tx:
         for event in late:
             async with tx.caused_by(uuid4()):
                 await by_event[IncidentCoded](event, tx)
         instant = datetime.now(UTC)
-        asked = asyncio.create_task(asking.resolve(house.database, situation, instant))
+        asked = asyncio.create_task(asking.resolve(house.database, SYSTEM, situation, instant))
         await asyncio.sleep(0.2)
         assert not asked.done()
     assert await asked == 6
-    assert await asking.resolve(house.database, situation, instant) == 6
+    assert await asking.resolve(house.database, SYSTEM, situation, instant) == 6
 
 
 async def test_an_instant_between_two_positions_is_the_earlier_one(house: House) -> None:
@@ -72,8 +73,8 @@ async def test_an_instant_between_two_positions_is_the_earlier_one(house: House)
     await house.apply(reports(coder, 4, 1))
     found = await positions(house, coder.names.situation)
     for position, instant in found:
-        assert await asking.resolve(house.database, coder.names.situation, instant) == position
-        assert await asking.resolve(house.database, coder.names.situation, instant - timedelta(microseconds=1)) == position - 1
+        assert await asking.resolve(house.database, SYSTEM, coder.names.situation, instant) == position
+        assert await asking.resolve(house.database, SYSTEM, coder.names.situation, instant - timedelta(microseconds=1)) == position - 1
 
 
 async def test_the_same_fact_twice_is_refused_by_the_ledger_itself(house: House) -> None:
@@ -83,7 +84,7 @@ async def test_the_same_fact_twice_is_refused_by_the_ledger_itself(house: House)
     handler = house.handlers.by_event()[IncidentCoded]
 
     async def twice() -> None:
-        async with house.database.transaction("twice") as tx:
+        async with house.database.transaction("twice", by=SYSTEM) as tx:
             for _ in range(2):
                 async with tx.caused_by(cause):
                     await handler(event, tx)
@@ -127,5 +128,5 @@ async def test_nothing_is_known_at_position_zero(house: House) -> None:
     for table in ("summary", "exceptions", "children_multiple"):
         answer = await house.ask(coder.names.situation, table, "2020-01-01", "2025-01-01", position=0)
         assert answer == [] if table != "summary" else answer["violations"] == 0
-    async with house.database.reading("nobody") as tx:
+    async with house.database.reading("nobody", by=SYSTEM) as tx:
         assert (await ledger.get_now(tx, "XNOBODY")).position == 0

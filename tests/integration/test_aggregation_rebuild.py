@@ -5,6 +5,7 @@ from typing import Any
 
 from aggregation import rebuilding
 from aggregation.store import ledger
+from chassis.storage import SYSTEM
 from support.exchange_events import Coder
 from support.histories import SITUATION, Author
 from support.oracle import Oracle
@@ -31,7 +32,7 @@ async def progress(aggregation: RunningAggregation, situation: str) -> Any:
 
 
 async def side(aggregation: RunningAggregation, situation: str) -> str:
-    async with aggregation.service.database.reading("side") as tx:
+    async with aggregation.service.database.reading("side", by=SYSTEM) as tx:
         return (await ledger.get_now(tx, situation)).side
 
 
@@ -96,7 +97,7 @@ async def test_a_removed_scratch_situation_leaves_no_row(aggregation: RunningAgg
     await grow(aggregation, coder, author, 30)
     await begin(aggregation, situation)
     known = await aggregation.service.register.get(situation)
-    async with aggregation.service.database.transaction("remove") as tx:
+    async with aggregation.service.database.transaction("remove", by=SYSTEM) as tx:
         await aggregation.service.register.save(tx, known.model_copy(update={"version": 2, "removed": True}))
     tables = await aggregation.owner.fetch(
         "select table_schema || '.' || table_name as name from information_schema.columns where column_name = 'situation'"

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from aggregation.domain.tables import TABLES
 from chassis.sealing.opening_keys import generate_opening_key
+from chassis.storage import SYSTEM
 from contracts.answers import schemas
 from contracts.events import SnapshotFrozen
 from contracts.situation import RecipientKey
@@ -182,7 +183,7 @@ async def seal_for_export(aggregation: RunningAggregation, situation: str) -> No
     known = await aggregation.service.register.get(situation)
     key = generate_opening_key("export", situation).public
     changed = known.model_copy(update={"version": 2, "recipients": {"export": [RecipientKey(id=key.id, public=key.base64)]}})
-    async with aggregation.service.database.transaction("register") as tx:
+    async with aggregation.service.database.transaction("register", by=SYSTEM) as tx:
         await aggregation.service.register.save(tx, changed)
 
 

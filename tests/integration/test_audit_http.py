@@ -10,6 +10,7 @@ import pytest
 from chassis.audit.checkpoint import Checkpoint
 from chassis.audit.leaf import Entry
 from chassis.audit.merkle import EMPTY_ROOT, Head, verify_consistency, verify_inclusion
+from chassis.storage import System
 from support.edge import RunningIntake, report
 
 AUDITOR = ("/XAA/auditor",)
@@ -29,7 +30,7 @@ async def filled(intake: RunningIntake) -> None:
     for person, situation in (("amina", "XAA"), ("amina", "XAA"), ("badr", "XBB")):
         answer = await intake.post("/v1/incidents", report(situation=situation), person=person, groups=(f"/{situation}/monitor",))
         assert answer.status_code == 202
-    async with intake.service.database.transaction("act", actor="omar") as tx:
+    async with intake.service.database.transaction("act", by=System("omar")) as tx:
         tx.audit("delivery.replay", situation=None, detail={"messages": 0})
 
 

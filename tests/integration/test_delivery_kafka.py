@@ -15,6 +15,7 @@ from aiokafka.errors import CommitFailedError
 
 from chassis.delivery import parking
 from chassis.errors import Rejected
+from chassis.storage import SYSTEM, System
 from contracts.events import Event, IncidentProgressed
 from local_stack.kafka import KafkaServer
 from local_stack.postgres import PostgresServer
@@ -70,8 +71,8 @@ async def test_two_thousand_events_arrive_once_in_order_and_are_confirmed(pair: 
     async with pair.writer.running(kafka_server), pair.reader.running(kafka_server):
         await until(pair.settled)
     await pair.holds_exactly(expected)
-    written = await parking.account(pair.writer.database, "verification")
-    read = await parking.account(pair.reader.database, "aggregation")
+    written = await parking.account(pair.writer.database, "verification", by=SYSTEM)
+    read = await parking.account(pair.reader.database, "aggregation", by=SYSTEM)
     assert (written.published[TOPIC], written.confirmed[TOPIC], written.in_flight[TOPIC]) == (2000, 2000, 0)
     assert (read.applied[TOPIC], read.parked[TOPIC], read.waiting[TOPIC]) == (2000, 0, 0)
     assert pair.reader.health == {"kafka": "ok", "consumer": "ok", "relay": "ok"}
@@ -179,7 +180,7 @@ async def test_a_lower_id_that_commits_later_is_sent_too(pair: Pair, kafka_serve
     first, second = uuid4().hex, uuid4().hex
     slow, quick = linked(incident=first), linked(incident=second)
     async with pair.writer.running(kafka_server), pair.reader.running(kafka_server):
-        async with pair.writer.database.transaction("slow") as tx:
+        async with pair.writer.database.transaction("slow", by=SYSTEM) as tx:
             tx.publish(slow, subject=first)
             await tx.flush(pair.writer.events)
             await pair.writer.publish(quick)
@@ -280,7 +281,7 @@ async def test_the_consumer_stops_after_too_many_rejections_and_a_replay_lets_it
         )
         assert await pair.reader.value("select count(*) from parked where event_id is not null") == 5
         pair.reader.bug = None
-        await parking.replay(pair.reader.receiver, actor="operator")
+        await parking.replay(pair.reader.receiver, by=System("operator"))
         await until(pair.settled)
         await until(lambda: _says(pair.reader, "consumer", "ok"))
     await pair.holds_exactly(expected)
@@ -317,7 +318,7 @@ async def test_a_signed_topic_needs_no_opener_and_no_opening_key(pair: Pair, kaf
     handlers = {IncidentProgressed: intake.record}
     intake.receiver.configure(handlers)
     incident = uuid4()
-    async with pair.writer.database.transaction("progress") as tx:
+    async with pair.writer.database.transaction("progress", by=SYSTEM) as tx:
         tx.publish(IncidentProgressed(situation=SITUATION, incident=incident, status="closed", at=tx.now), subject=str(incident))
     async with pair.writer.running(kafka_server), intake.running(kafka_server):
         await until(lambda: _has_marks(intake, str(incident), 1))

@@ -18,6 +18,7 @@ from chassis.sealing.errors import UnusableKeyError
 from chassis.sealing.key_files import key_path
 from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.seal import seal, sign_only
+from chassis.storage import SYSTEM, System
 from contracts.envelope import Header
 from contracts.events import Event, EventsConfirmed, IncidentProgressed, ViolationLinked
 from support.delivery import SITUATION, House, Party, another_process, in_batches, linked, make_party
@@ -141,11 +142,11 @@ async def test_a_rejected_event_is_parked_with_its_code_its_followers_wait_and_r
     assert await pair.reader.reasons() == ["rejected:not_now", "waiting"]
     assert await pair.reader.value("select count(*) from confirmations_due") == 4
 
-    still = await parking.replay(pair.reader.receiver, actor="operator")
+    still = await parking.replay(pair.reader.receiver, by=System("operator"))
     assert (still.tried, still.applied, still.parked) == (1, 0, 1)
     assert await pair.reader.reasons() == ["rejected:not_now", "waiting"]
     pair.reader.bug = None
-    done = await parking.replay(pair.reader.receiver, actor="operator")
+    done = await parking.replay(pair.reader.receiver, by=System("operator"))
     assert (done.tried, done.applied, done.parked) == (1, 1, 0)
     assert await pair.reader.marks("a") == marks
     assert await pair.reader.reasons() == []
@@ -177,7 +178,7 @@ async def test_a_bug_that_meets_one_message_parks_it_alone_and_the_batch_goes_on
     assert await pair.reader.marks("b") == other_marks
     assert await pair.reader.reasons() == ["handler_failed", "waiting", "waiting"]
     pair.reader.bug = None
-    await parking.replay(pair.reader.receiver, actor="operator")
+    await parking.replay(pair.reader.receiver, by=System("operator"))
     assert await pair.reader.marks("a") == marks
 
 
@@ -255,7 +256,7 @@ async def test_what_fails_authentication_is_counted_kept_in_part_and_holds_up_no
     reasons = await pair.reader.reasons()
     assert reasons == ["forged", "forged", "malformed", "malformed", "wrong_topic", "wrong_topic", "unknown_version"]
     assert not pair.reader.receiver.stopped
-    account = await parking.account(pair.reader.database, "aggregation")
+    account = await parking.account(pair.reader.database, "aggregation", by=SYSTEM)
     assert account.forged == {TOPIC: 16, "verification.situations": 2, "export.confirmations": 0}
     assert account.parked == {TOPIC: 0, "verification.situations": 0}
     assert account.applied == {TOPIC: 2, "verification.situations": 0}
@@ -305,7 +306,7 @@ async def test_authentic_messages_that_cannot_be_applied_are_parked_with_the_rea
     await pair.reader.receiver.receive([*bad, fine, *bad])
     assert await pair.reader.reasons() == ["wrong_recipient", "invalid_content", "invalid_content", "invalid_content", "unknown_version"]
     assert len(await pair.reader.marks()) == 1
-    account = await parking.account(pair.reader.database, "aggregation")
+    account = await parking.account(pair.reader.database, "aggregation", by=SYSTEM)
     assert (account.parked[TOPIC], account.applied[TOPIC], account.forged[TOPIC]) == (5, 1, 0)
     assert await pair.reader.value("select count(*) from confirmations_due") == 6
     assert path.exists()
@@ -320,7 +321,7 @@ async def test_what_another_key_opens_later_is_applied_by_replay(pair: Pair) -> 
     await pair.reader.receiver.receive(await published(pair, *events))
     assert await pair.reader.reasons() == ["wrong_recipient"] * 3
     key.save(pair.house.keys_dir("aggregation"))
-    outcome = await parking.replay(pair.reader.receiver, actor="operator")
+    outcome = await parking.replay(pair.reader.receiver, by=System("operator"))
     assert (outcome.tried, outcome.applied, outcome.parked) == (3, 3, 0)
     assert await pair.reader.marks() == marks
 
@@ -342,16 +343,16 @@ async def test_replay_of_one_message_touches_no_other_and_an_unknown_one_is_not_
     pair.reader.bug = reject
     await pair.reader.receiver.receive(await published(pair, linked(incident="a"), linked(incident="b")))
     pair.reader.bug = None
-    page = await parking.list_parked(pair.reader.database, limit=1)
+    page = await parking.list_parked(pair.reader.database, by=SYSTEM, limit=1)
     assert [(row.topic, row.subject, row.sequence, row.reason) for row in page] == [(TOPIC, "a", 1, "rejected:never")]
-    rest = await parking.list_parked(pair.reader.database, limit=10, after=page[-1].id)
+    rest = await parking.list_parked(pair.reader.database, by=SYSTEM, limit=10, after=page[-1].id)
     assert [row.subject for row in rest] == ["b"]
-    outcome = await parking.replay(pair.reader.receiver, actor="operator", parked_id=rest[0].id)
+    outcome = await parking.replay(pair.reader.receiver, by=System("operator"), parked_id=rest[0].id)
     assert (outcome.tried, outcome.applied) == (1, 1)
     assert len(await pair.reader.marks("b")) == 1
     assert await pair.reader.marks("a") == []
     with pytest.raises(NotFound):
-        await parking.replay(pair.reader.receiver, actor="operator", parked_id=rest[0].id)
+        await parking.replay(pair.reader.receiver, by=System("operator"), parked_id=rest[0].id)
 
 
 async def test_evidence_that_can_be_authenticated_later_is_applied_by_replay(pair: Pair, tmp_path: Path) -> None:
@@ -364,7 +365,7 @@ async def test_evidence_that_can_be_authenticated_later_is_applied_by_replay(pai
     await receiver.receive([message])
     assert await pair.reader.reasons() == ["forged"]
     receiver._reader = known
-    assert (await parking.replay(receiver, actor="operator")).applied == 1
+    assert (await parking.replay(receiver, by=System("operator"))).applied == 1
     assert await pair.reader.reasons() == []
     assert len(await pair.reader.marks()) == 1
 
@@ -388,7 +389,7 @@ async def test_too_many_authentic_messages_parked_in_a_row_stop_the_service_with
     assert (received.taken, received.stopped) == (20, True)
     assert len(await pair.reader.reasons()) == 20
     pair.reader.bug = None
-    await parking.replay(pair.reader.receiver, actor="operator")
+    await parking.replay(pair.reader.receiver, by=System("operator"))
     assert not pair.reader.receiver.stopped
     received = await pair.reader.receiver.receive(messages)
     assert (received.taken, received.stopped) == (30, False)
@@ -482,8 +483,8 @@ async def test_the_account_balances_over_applied_parked_and_waiting(pair: Pair) 
     pair.reader.bug = reject_a
     await pair.writer.publish(*(linked(incident=incident) for incident in ("a", "a", "a", "b", "c")))
     await pair.reader.receiver.receive(await pair.writer.outgoing(TOPIC))
-    written = await parking.account(pair.writer.database, "verification")
-    read = await parking.account(pair.reader.database, "aggregation")
+    written = await parking.account(pair.writer.database, "verification", by=SYSTEM)
+    read = await parking.account(pair.reader.database, "aggregation", by=SYSTEM)
     assert (written.published[TOPIC], written.in_flight[TOPIC], written.confirmed[TOPIC]) == (5, 5, 0)
     assert (read.applied[TOPIC], read.parked[TOPIC], read.waiting[TOPIC]) == (2, 1, 2)
     assert set(written.published) == {"verification.decisions", "verification.progress", "verification.situations"}
@@ -513,7 +514,7 @@ async def test_events_of_a_removed_situation_are_confirmed_and_leave_nothing(pai
         assert await pair.reader.value(f"select count(*) from {table} where situation = 'CHECK-1' and topic = $1", TOPIC) == 0  # noqa: S608
     assert await pair.writer.outgoing(TOPIC) == []
     assert await pair.reader.register.find("CHECK-1") is None
-    account = await parking.account(pair.reader.database, "aggregation")
+    account = await parking.account(pair.reader.database, "aggregation", by=SYSTEM)
     assert (account.applied[TOPIC], account.parked[TOPIC], account.waiting[TOPIC]) == (0, 0, 0)
     assert await pair.reader.value("select count(*) from confirmations_due") == 5
 
@@ -531,14 +532,14 @@ async def test_of_a_compacted_topic_the_newest_is_applied_though_older_ones_are_
     await pair.reader.receiver.receive([second, fourth, third])
     assert (await pair.reader.register.get(SITUATION)).version == 4
     assert await pair.reader.reasons() == []
-    assert (await parking.account(pair.reader.database, "aggregation")).applied["verification.situations"] == 3
+    assert (await parking.account(pair.reader.database, "aggregation", by=SYSTEM)).applied["verification.situations"] == 3
 
 
 async def test_the_same_cause_publishes_the_same_events_and_leaves_no_gap(pair: Pair) -> None:
     """It was not known whether the first attempt was committed, so it is made again."""
     cause, events = uuid4(), [linked(incident="a"), linked(incident="a")]
     for attempt in (events[:1], events):
-        async with pair.writer.database.transaction("test", cause=cause) as tx:
+        async with pair.writer.database.transaction("test", by=SYSTEM, cause=cause) as tx:
             for event in attempt:
                 tx.publish(event, subject="a")
     rows = await pair.writer.rows("select sequence from outbox where topic = $1 order by id", TOPIC)

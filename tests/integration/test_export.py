@@ -16,6 +16,7 @@ import pytest
 from chassis.errors import Rejected
 from chassis.sealing.opening import open_sealed
 from chassis.sealing.signed import Expectation
+from chassis.storage import SYSTEM
 from contracts.bundle.archive import read_archive
 from contracts.bundle.manifest import MANIFEST, read_manifest
 from contracts.events import SubmissionSigned
@@ -276,7 +277,7 @@ async def test_the_largest_submission_still_leaves_as_one_event(export: RunningE
 
 async def test_nobody_approves_what_no_recipient_could_open(export: RunningExport) -> None:
     draft = await export.draft()
-    async with export.service.database.transaction("register") as tx:
+    async with export.service.database.transaction("register", by=SYSTEM) as tx:
         await export.service.register.save(tx, afghanistan(export.recipient, version=2, recipients={}))
     answer = await export.approve(draft, UN)
     assert (answer.status_code, answer.json()["code"]) == (409, "submission.no_recipient")
@@ -285,7 +286,7 @@ async def test_nobody_approves_what_no_recipient_could_open(export: RunningExpor
 async def test_names_are_frozen_with_the_draft(export: RunningExport) -> None:
     draft = await export.draft()
     await export.approve(draft, UN)
-    async with export.service.database.transaction("register") as tx:
+    async with export.service.database.transaction("register", by=SYSTEM) as tx:
         await export.service.register.save(tx, afghanistan(export.recipient, version=2, name="Renamed"))
     signed = (await export.approve(draft, UNICEF)).json()
     raw = (await export.get(f"submissions/{signed['submission']}/bundle")).content
@@ -375,7 +376,7 @@ from uuid import UUID
 from pydantic import SecretStr
 from chassis.service import assemble
 from chassis.settings import ServiceSettings
-from chassis.storage import Tx
+from chassis.storage import SYSTEM, Tx
 from export.signing import sign_submission
 
 async def hang(tx, outbox):
@@ -470,7 +471,7 @@ async def test_nobody_changes_or_deletes_what_was_frozen_or_signed(export: Runni
 async def test_a_removed_situation_takes_its_rows_along(export: RunningExport) -> None:
     await export.signed()
     await export.draft()
-    async with export.service.database.transaction("register") as tx:
+    async with export.service.database.transaction("register", by=SYSTEM) as tx:
         await export.service.register.save(tx, afghanistan(export.recipient, version=2, removed=True, scratch=True))
     for table in ("snapshots", "submissions", "approvals", "bundles", "outbox"):
         assert await export.owner.fetchval(f"select count(*) from {table}") == 0, table

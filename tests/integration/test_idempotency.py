@@ -16,6 +16,7 @@ from chassis import answered_store, register_store
 from chassis.http.once import HEADER
 from chassis.http.openapi import describe
 from chassis.sealing.opening_keys import generate_opening_key
+from chassis.storage import SYSTEM
 from contracts.situation import RecipientKey
 from support.apps import SERVICES, build_app
 from support.exporting import OFFICER, RunningExport
@@ -291,11 +292,11 @@ async def test_answers_are_forgotten_after_a_fortnight_and_with_their_situation(
     await act(vetting, "/decisions", body, key=old)
     await vetting.owner.execute("update answered_requests set at = at - interval '14 days 1 second'")
     first = await act(vetting, "/decisions", body, key=young)
-    async with vetting.service.database.transaction("forget_answers") as tx:
+    async with vetting.service.database.transaction("forget_answers", by=SYSTEM) as tx:
         await answered_store.delete_old(tx)
     assert await answered(vetting) == 1
     assert (await act(vetting, "/decisions", body, key=young)).content == first.content
-    async with vetting.service.database.transaction("remove") as tx:
+    async with vetting.service.database.transaction("remove", by=SYSTEM) as tx:
         await register_store.delete_delivery_rows(tx, SITUATION)
     assert await answered(vetting) == 0
 
@@ -306,7 +307,7 @@ async def test_a_snapshot_without_an_id_is_frozen_once(aggregation: RunningAggre
     export_key = generate_opening_key("export", situation).public
     known = await aggregation.service.register.get(situation)
     recipients = {"export": [RecipientKey(id=export_key.id, public=export_key.base64)]}
-    async with aggregation.service.database.transaction("register") as tx:
+    async with aggregation.service.database.transaction("register", by=SYSTEM) as tx:
         await aggregation.service.register.save(tx, known.model_copy(update={"version": 2, "recipients": recipients}))
     token = aggregation.issuer.token("olga", f"/{situation}/officer")
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", HEADER: str(uuid4())}

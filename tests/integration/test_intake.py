@@ -16,6 +16,7 @@ from joserfc.jwk import OKPKey
 from chassis.errors import Rejected
 from chassis.sealing.opening import open_sealed
 from chassis.sealing.signed import Expectation
+from chassis.storage import SYSTEM
 from contracts.events import IncidentProgressed, IncidentReported, IncidentRevised
 from contracts.incident import IncidentReport
 from intake.domain import canonical_content
@@ -97,7 +98,7 @@ async def test_the_same_again_gives_the_same_receipt_and_stores_nothing(intake: 
 async def test_a_repeat_is_answered_even_when_the_register_has_moved_on(intake: RunningIntake) -> None:
     document = report()
     first = await intake.post("/v1/incidents", document)
-    async with intake.service.database.transaction("register") as tx:
+    async with intake.service.database.transaction("register", by=SYSTEM) as tx:
         await intake.service.register.save(tx, situation_document("XAA", intake.opening, version=2, places=[], parties=[]))
     again = await intake.post("/v1/incidents", document)
     other = await intake.post("/v1/incidents", report())
@@ -326,7 +327,7 @@ async def test_progress_is_shown_and_never_goes_back(intake: RunningIntake) -> N
     noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
     async def told(event: IncidentProgressed) -> tuple[str, list[str]]:
-        async with intake.service.database.transaction("progress") as tx:
+        async with intake.service.database.transaction("progress", by=SYSTEM) as tx:
             await handle(event, tx)
         answer = (await intake.get(path)).json()
         return answer["status"], answer["needs"]
@@ -342,9 +343,9 @@ async def test_progress_of_an_unknown_incident_is_rejected_unless_its_situation_
     handle = handlers(intake.service.register)[IncidentProgressed]
     event = progress(report(), "closed", datetime.now(UTC))
     with pytest.raises(Rejected, match="incident_unknown"):
-        async with intake.service.database.transaction("progress") as tx:
+        async with intake.service.database.transaction("progress", by=SYSTEM) as tx:
             await handle(event, tx)
-    async with intake.service.database.transaction("progress") as tx:
+    async with intake.service.database.transaction("progress", by=SYSTEM) as tx:
         await handle(event.model_copy(update={"situation": "XZZ"}), tx)
 
 
@@ -352,7 +353,7 @@ async def test_a_removed_situation_takes_its_reports_along(intake: RunningIntake
     await intake.post("/v1/incidents", report())
     kept = report(situation="XBB")
     await intake.post("/v1/incidents", kept, groups=("/XBB/monitor",))
-    async with intake.service.database.transaction("remove") as tx:
+    async with intake.service.database.transaction("remove", by=SYSTEM) as tx:
         await intake.service.register.save(tx, situation_document("XAA", intake.opening, version=2, removed=True))
     rows = await intake.rows()
     assert (rows["incidents"], rows["revisions"], rows["outbox"], rows["audit_entries"]) == (1, 1, 1, 2)
@@ -415,7 +416,7 @@ async def test_the_serving_role_cannot_rewrite_what_was_accepted(intake: Running
         "truncate incidents cascade",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            async with intake.service.database.transaction("attack") as tx:
+            async with intake.service.database.transaction("attack", by=SYSTEM) as tx:
                 await tx.execute(statement)
 
 

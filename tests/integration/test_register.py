@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import NotFound
-from chassis.storage import Tx
+from chassis.storage import SYSTEM, Tx
 from contracts.situation import Place
 from support.delivery import SITUATION, House, Party, another_process, make_party, until
 from support.stack import NewDatabase
@@ -37,7 +37,7 @@ async def test_an_unknown_situation_is_not_found(party: Party) -> None:
 async def test_an_older_or_equal_version_changes_nothing(party: Party) -> None:
     newest = party.house.situation(version=3)
     await party.save_situation(newest)
-    async with party.database.transaction("test") as tx:
+    async with party.database.transaction("test", by=SYSTEM) as tx:
         assert not await party.register.save(tx, party.house.situation(version=2))
         assert not await party.register.save(tx, newest.model_copy(update={"name": "other"}))
         assert await party.register.newest_version(tx, SITUATION) == 3
@@ -48,7 +48,7 @@ async def test_a_transaction_that_fails_leaves_the_register_as_it_was(party: Par
     await party.save_situation(party.house.situation(version=1))
 
     async def save_and_fail() -> None:
-        async with party.database.transaction("test") as tx:
+        async with party.database.transaction("test", by=SYSTEM) as tx:
             await party.register.save(tx, party.house.situation(version=2))
             found = await party.register.find_in(tx, SITUATION)
             assert found is not None
@@ -64,7 +64,7 @@ async def test_the_register_answers_while_transactions_hold_every_connection(par
     await party.save_situation(party.house.situation(version=1))
     async with AsyncExitStack() as transactions:
         for _ in range(8):
-            await transactions.enter_async_context(party.database.transaction("test"))
+            await transactions.enter_async_context(party.database.transaction("test", by=SYSTEM))
         party.register.expire()
         assert (await asyncio.wait_for(party.register.get(SITUATION), timeout=5)).version == 1
 
@@ -99,7 +99,7 @@ async def test_a_removed_situation_is_gone_takes_its_rows_along_and_its_versions
     assert await party.register.find(SITUATION) is None
     assert [document.code for document in await party.register.all()] == ["SDN-2024"]
     assert await party.value("select string_agg(situation, ',') from effects") == "SDN-2024"
-    async with party.database.transaction("test") as tx:
+    async with party.database.transaction("test", by=SYSTEM) as tx:
         assert await party.register.find_in(tx, SITUATION) is None
         assert await party.register.newest_version(tx, SITUATION) == 2
     await party.save_situation(party.house.situation(version=3))

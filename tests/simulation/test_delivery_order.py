@@ -14,6 +14,7 @@ import pytest
 from chassis.delivery import outbox_store, parking
 from chassis.delivery.messages import Message
 from chassis.errors import Rejected, Unavailable
+from chassis.storage import SYSTEM, System
 from contracts.events import Event
 from support.delivery import House, Party, linked, make_party
 from support.stack import NewDatabase
@@ -86,7 +87,7 @@ class World:
     async def replay(self) -> None:
         self.reader.receiver.resume()
         try:
-            await parking.replay(self.reader.receiver, actor="operator")
+            await parking.replay(self.reader.receiver, by=System("operator"))
         except (Unavailable, ConnectionResetError):
             return
 
@@ -132,6 +133,9 @@ async def test_nothing_is_lost_doubled_or_early(parties: tuple[Party, Party], ro
     for incident, marks in world.expected.items():
         assert await reader.marks(incident) == marks
     published = sum(len(marks) for marks in world.expected.values())
-    written, read = await parking.account(writer.database, "verification"), await parking.account(reader.database, "aggregation")
+    written, read = (
+        await parking.account(writer.database, "verification", by=SYSTEM),
+        await parking.account(reader.database, "aggregation", by=SYSTEM),
+    )
     assert (written.published[TOPIC], written.confirmed[TOPIC], written.in_flight[TOPIC]) == (published, published, 0)
     assert (read.applied[TOPIC], read.parked[TOPIC], read.waiting[TOPIC]) == (published, 0, 0)

@@ -18,7 +18,7 @@ from aggregation.store import ledger
 from chassis.migrations import upgrade
 from chassis.register import Register
 from chassis.settings import MigrationSettings
-from chassis.storage import Database
+from chassis.storage import SYSTEM, Database
 from contracts.events import Event
 from contracts.situation import Situation
 from local_stack.postgres import PostgresServer
@@ -37,7 +37,7 @@ class House:
 
     async def add_situation(self, draft: dict[str, Any], *, version: int = 1) -> str:
         document = Situation.model_validate({**draft, "recipients": {}, "version": version}, strict=False)
-        async with self.database.transaction("register") as tx:
+        async with self.database.transaction("register", by=SYSTEM) as tx:
             await self.register.save(tx, document)
         return document.code
 
@@ -49,7 +49,7 @@ class House:
     async def apply(self, events: Iterable[Event]) -> None:
         """Apply events in one transaction, a savepoint each, as the consumer does."""
         by_event = self.handlers.by_event()
-        async with self.database.transaction("apply") as tx:
+        async with self.database.transaction("apply", by=SYSTEM) as tx:
             for event in events:
                 async with tx.caused_by(uuid4()), tx.savepoint():
                     await by_event[type(event)](event, tx)
@@ -64,7 +64,7 @@ class House:
         return coder, reached
 
     async def now(self, situation: str) -> ledger.Moment:
-        async with self.database.reading("now") as tx:
+        async with self.database.reading("now", by=SYSTEM) as tx:
             return await ledger.get_now(tx, situation)
 
     async def ask(
@@ -72,7 +72,7 @@ class House:
     ) -> Any:
         """Ask one table, now or as of a position."""
         question = question_for(TABLES[table], {"from": start, "to": end, **(params or {})})
-        async with self.database.reading("ask") as tx:
+        async with self.database.reading("ask", by=SYSTEM) as tx:
             moment = await ledger.get_now(tx, situation)
             if position is not None:
                 moment = ledger.Moment(situation=situation, position=position, instant=None, side=moment.side)
@@ -81,7 +81,7 @@ class House:
     async def drill(self, situation: str, table: str, *, params: dict[str, str], position: int | None = None) -> Drill:
         """Ask for everything behind the numbers of one table."""
         question = question_for(TABLES[table], params)
-        async with self.database.reading("drill") as tx:
+        async with self.database.reading("drill", by=SYSTEM) as tx:
             moment = await ledger.get_now(tx, situation)
             if position is not None:
                 moment = ledger.Moment(situation=situation, position=position, instant=None, side=moment.side)

@@ -27,7 +27,7 @@ from chassis.sealing.opening import SealedOpener
 from chassis.sealing.opening_keys import FileKeyProvider, OpeningKey, generate_opening_key
 from chassis.sealing.trust import Trust
 from chassis.settings import ServiceSettings
-from chassis.storage import Database, Tx, is_transient
+from chassis.storage import SYSTEM, Database, Tx, is_transient
 from contracts.events import EVENTS, Event, EventsConfirmed, SituationRegistered, ViolationLinked
 from contracts.situation import RecipientKey, Situation
 from contracts.topics import SERVICES, topics_read_by
@@ -113,7 +113,7 @@ class Party:
         cause = uuid4()
         while True:
             try:
-                async with self.database.transaction("test_publish", cause=cause) as tx:
+                async with self.database.transaction("test_publish", by=SYSTEM, cause=cause) as tx:
                     for event in events:
                         tx.publish(event, subject=event.violation.partition("/")[0])
             except Unavailable:
@@ -122,12 +122,12 @@ class Party:
                 return
 
     async def save_situation(self, document: Situation) -> None:
-        async with self.database.transaction("test_situation") as tx:
+        async with self.database.transaction("test_situation", by=SYSTEM) as tx:
             await self.register.save(tx, document)
 
     async def register_situation(self, document: Situation) -> None:
         """What verification does: keep and publish the document."""
-        async with self.database.transaction("test_register") as tx:
+        async with self.database.transaction("test_register", by=SYSTEM) as tx:
             await self.register.save(tx, document)
             tx.publish(SituationRegistered(situation=document.code, document=document), subject=document.code)
 

@@ -23,6 +23,7 @@ from chassis.sealing.opening_keys import OpeningKey, generate_opening_key
 from chassis.sealing.trust import Trust
 from chassis.service import Service
 from chassis.settings import MigrationSettings
+from chassis.storage import SYSTEM
 from contracts.situation import Situation
 from intake.app import build
 from intake.handlers import handlers, situation_removed
@@ -138,7 +139,7 @@ async def running_intake(server: PostgresServer, issuer: Issuer, folder: Path, *
     service.receiver.configure(handlers(service.register), None)
     await service.database.open()
     opening = {code: generate_opening_key("verification", code) for code in ("XAA", "XBB")}
-    async with service.database.transaction("register") as tx:
+    async with service.database.transaction("register", by=SYSTEM) as tx:
         for code, key in opening.items():
             await service.register.save(tx, situation_document(code, key))
     owner = await asyncpg.connect(database.owner_url)

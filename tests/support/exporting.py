@@ -21,6 +21,7 @@ from chassis.sealing.submission import generate_submission_keys
 from chassis.sealing.trust import Trust
 from chassis.service import Service
 from chassis.settings import MigrationSettings, ServiceSettings
+from chassis.storage import SYSTEM
 from contracts.events import SnapshotFrozen
 from contracts.situation import Situation
 from export.app import build
@@ -95,7 +96,7 @@ class RunningExport:
     async def freeze(self, event: SnapshotFrozen | None = None) -> UUID:
         """Let a snapshot arrive."""
         event = event or snapshot()
-        async with self.service.database.transaction("snapshot_frozen") as tx:
+        async with self.service.database.transaction("snapshot_frozen", by=SYSTEM) as tx:
             await snapshot_frozen(event, tx)
         return event.snapshot
 
@@ -157,7 +158,7 @@ async def export(new_database: NewDatabase, issuer: Issuer, tmp_path: Path) -> A
     service.register.on_removed = situation_removed
     await service.database.open()
     recipient = generate_opening_key("recipient", "AFG")
-    async with service.database.transaction("register") as tx:
+    async with service.database.transaction("register", by=SYSTEM) as tx:
         await service.register.save(tx, afghanistan(recipient))
     owner = await asyncpg.connect(database.owner_url)
     try:

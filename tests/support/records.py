@@ -10,7 +10,7 @@ from chassis.audit.sequencer import Sequencer
 from chassis.migrations import delivery_tables
 from chassis.sealing.keys import SigningKey, generate_signing_key
 from chassis.sealing.trust import Trust
-from chassis.storage import Database
+from chassis.storage import Database, System
 from local_stack.postgres import PostgresServer, ServiceDatabase
 
 
@@ -26,7 +26,7 @@ class Keeper:
 
     async def act(self, count: int = 1, *, name: str = "act", actor: str = "person-1", situation: str | None = "AFG-2024") -> None:
         """Do so many acts in one transaction."""
-        async with self.database.transaction(name, actor=actor) as tx:
+        async with self.database.transaction(name, by=System(actor)) as tx:
             for number in range(count):
                 tx.audit(
                     "decision.record", situation=situation, subject_ref=f"case-{number}/v1", detail={"outcome": "verified", "n": number}

@@ -1,7 +1,10 @@
 """May this person do that: the permission table of the contracts applied to a principal, and nothing about where the question came from."""
 
+from dataclasses import dataclass
+
 from chassis.errors import Forbidden, NotFound
 from chassis.identity import EVERYWHERE, Principal
+from chassis.storage import Acting, RowScope
 from contracts.permissions import rows_for
 
 
@@ -23,6 +26,15 @@ class Caller:
     def subject(self) -> str:
         """The issuer's name for the person."""
         return self.principal.subject
+
+    @property
+    def row_scope(self) -> RowScope:
+        """The rows of the situations and objects that the table lets the caller act on."""
+        return RowScope(action=self.action, subject=self.subject, grants=self.principal.grants)
+
+    def known_as(self, subject: str) -> Acting:
+        """Return the caller under another name, for a service whose rows and record do not know people by the issuer's."""
+        return KnownAs(subject, self.action, self.principal.grants)
 
     def roles_in(self, situation: str) -> frozenset[str]:
         """Return the caller's roles in a situation."""
@@ -71,3 +83,17 @@ class Caller:
 
     def _covered(self, roles: frozenset[str], relation: str, state: str) -> bool:
         return any(row.covers(role=role, relation=relation, state=state) for row in self._rows for role in roles)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAs:
+    """A caller under the name that a service's own rows have for the person."""
+
+    subject: str
+    action: str
+    grants: frozenset[tuple[str, str]]
+
+    @property
+    def row_scope(self) -> RowScope:
+        """What the caller may act on, under this name."""
+        return RowScope(action=self.action, subject=self.subject, grants=self.grants)

@@ -18,7 +18,7 @@ from chassis.delivery.bus import ClusterWatch
 from chassis.delivery.consumer import Consumer
 from chassis.delivery.relay import Relay
 from chassis.http.server import server_config
-from chassis.storage import is_transient
+from chassis.storage import SYSTEM, is_transient
 
 if TYPE_CHECKING:
     from chassis.service import Job, Service
@@ -129,7 +129,7 @@ class _Process:
                 await asyncio.sleep(RETRY_SECONDS)
         while True:
             try:
-                async with database.reading("look_at_database") as tx:
+                async with database.reading("look_at_database", by=SYSTEM) as tx:
                     await tx.execute("select from relay_state limit 1")
                 health["database"] = "ok"
             except asyncpg.UndefinedTableError:

@@ -17,7 +17,7 @@ from chassis.sealing.keys import KeyFolder
 from chassis.sealing.signed import Opener
 from chassis.sealing.trust import Trust
 from chassis.settings import ServiceSettings
-from chassis.storage import Database, Handler
+from chassis.storage import SYSTEM, Database, Handler
 from contracts.events import Event
 
 FORGET_SECONDS: Final = 3600.0
@@ -110,7 +110,7 @@ def run(
 
 def _forgetting(service: Service) -> Job:
     async def forget() -> None:
-        async with service.database.transaction("forget_answers") as tx:
+        async with service.database.transaction("forget_answers", by=SYSTEM) as tx:
             await answered_store.delete_old(tx)
 
     return Job(name="forget_answers", every_seconds=FORGET_SECONDS, run=forget)

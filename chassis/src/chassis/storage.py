@@ -55,6 +55,45 @@ class PendingEvent:
     subject: str
 
 
+@dataclass(frozen=True, slots=True)
+class RowScope:
+    """What row-level security knows of a transaction: who acts (as the service's rows name them), at which action, with which roles."""
+
+    action: str
+    subject: str
+    grants: frozenset[tuple[str, str]] = frozenset()
+    """(situation, role) pairs."""
+
+
+class Acting(Protocol):
+    """For whom a transaction runs: a person at one action of the permission table, or the service itself."""
+
+    @property
+    def subject(self) -> str:
+        """The name in the record of acts."""
+
+    @property
+    def row_scope(self) -> RowScope:
+        """Which rows the transaction may see and change."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The service acting by itself, on all rows: handlers, jobs, start-up. `subject` names it in the record."""
+
+    subject: str = "system"
+
+    @property
+    def row_scope(self) -> RowScope:
+        """All rows."""
+        return RowScope(action=SYSTEM_ACTION, subject=self.subject)
+
+
+SYSTEM_ACTION: Final = "system"
+"""Stands where a person's action stands; the permission table's actions have a dot, so it is none of them."""
+SYSTEM: Final = System()
+
+
 class Outbox(Protocol):
     """Puts a transaction's events, sealed, into the outbox table; `wake` is called after the commit."""
 
@@ -231,11 +270,12 @@ class Database:
         return self._pool
 
     @asynccontextmanager
-    async def transaction(self, name: str, *, actor: str = "system", cause: UUID | None = None) -> AsyncIterator[Tx]:
+    async def transaction(self, name: str, *, by: Acting, cause: UUID | None = None) -> AsyncIterator[Tx]:
         """Run a named read-committed transaction: commit with its audit entries and outbox rows together, or nothing at all."""
         async with self._connection() as connection:
-            tx = Tx(connection, name=name, cause=cause or uuid4(), actor=actor, recorder=self.recorder)
+            tx = Tx(connection, name=name, cause=cause or uuid4(), actor=by.subject, recorder=self.recorder)
             async with connection.transaction():
+                await _limit_rows(connection, by.row_scope)
                 yield tx
                 leaves = await tx.flush(self.outbox)
         tx.committed()
@@ -243,23 +283,25 @@ class Database:
             self.outbox.wake()
 
     @asynccontextmanager
-    async def reading(self, name: str) -> AsyncIterator[Tx]:
+    async def reading(self, name: str, *, by: Acting) -> AsyncIterator[Tx]:
         """Run a read-only, repeatable-read transaction: one consistent picture for a whole answer."""
         async with self._connection() as connection:
-            tx = Tx(connection, name=name, cause=uuid4(), actor="system")
+            tx = Tx(connection, name=name, cause=uuid4(), actor=by.subject)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await _limit_rows(connection, by.row_scope)
                 yield tx
 
     @asynccontextmanager
     async def reading_apart(self, name: str) -> AsyncIterator[Tx]:
-        """Run a reading transaction on a connection kept for such readings, one at a time.
+        """Run the service's own reading transaction on a connection kept for such readings, one at a time.
 
         This is for what is read while another transaction is open: if that took a second connection of the pool, as many transactions
         as the pool has connections would wait for one another.
         """
         async with self._connection(apart=True) as connection:
-            tx = Tx(connection, name=name, cause=uuid4(), actor="system")
+            tx = Tx(connection, name=name, cause=uuid4(), actor=SYSTEM.subject)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await _limit_rows(connection, SYSTEM.row_scope)
                 yield tx
 
     @asynccontextmanager
@@ -285,6 +327,17 @@ class Database:
 
 Handler = Callable[[Any, Tx], Awaitable[None]]
 """What a service does with one event inside the batch's transaction."""
+
+
+async def _limit_rows(connection: asyncpg.Connection, scope: RowScope) -> None:
+    """Tell row-level security for whom this transaction runs; the settings end with it."""
+    grants = _encode(sorted(scope.grants))
+    await connection.execute(
+        "select set_config('mrm.action', $1, true), set_config('mrm.subject', $2, true), set_config('mrm.grants', $3, true)",
+        scope.action,
+        scope.subject,
+        grants,
+    )
 
 
 async def _speak_json(connection: asyncpg.Connection) -> None:

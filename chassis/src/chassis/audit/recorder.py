@@ -8,7 +8,7 @@ from uuid import uuid4
 from chassis.audit import store
 from chassis.audit.leaf import Entry, new_salt, sign_leaf
 from chassis.sealing.keys import Signer
-from chassis.storage import AuditEntry, Database, Tx
+from chassis.storage import AuditEntry, Database, System, Tx
 from chassis.telemetry import get_logger
 
 ENTRIES_PER_BREATH: Final = 64
@@ -62,7 +62,7 @@ async def record(
     It never fails the answer that is given anyway: if the record cannot be written, the log says so.
     """
     try:
-        async with asyncio.timeout(ATTEMPT_SECONDS), database.transaction("record_attempt", actor=actor) as tx:
+        async with asyncio.timeout(ATTEMPT_SECONDS), database.transaction("record_attempt", by=System(actor)) as tx:
             tx.audit(action, situation=situation, subject_ref=subject_ref, detail=dict(detail or {}))
     except Exception as error:
         log.failure("audit_entry_lost", error)

@@ -17,7 +17,7 @@ from chassis.audit.note import NoteError
 from chassis.errors import Problem
 from chassis.sealing.keys import Signer
 from chassis.sealing.trust import Trust
-from chassis.storage import Database, Tx
+from chassis.storage import SYSTEM, Database, Tx
 from chassis.telemetry import get_logger
 
 GROW_SECONDS: Final = 1.0
@@ -58,7 +58,7 @@ class Sequencer:
         try:
             while await self._grow_once(wait=False):
                 pass
-            async with self._database.transaction("sign_checkpoint_in_turn") as tx:
+            async with self._database.transaction("sign_checkpoint_in_turn", by=SYSTEM) as tx:
                 if await self._is_sign_due(tx) and await store.try_lock(tx):
                     await self._checkpoint(tx)
         except RecordBroken as error:
@@ -72,13 +72,13 @@ class Sequencer:
     async def checkpoint(self) -> Checkpoint:
         """Return a signed checkpoint that covers every entry committed before; raises RecordBroken."""
         await self.grow()
-        async with self._database.transaction("sign_checkpoint") as tx:
+        async with self._database.transaction("sign_checkpoint", by=SYSTEM) as tx:
             await store.lock(tx)
             return await self._checkpoint(tx)
 
     async def _grow_once(self, *, wait: bool) -> bool:
         """Give places to at most ENTRIES_AT_ONCE entries; returns whether there may be more."""
-        async with self._database.transaction("grow_record") as tx:
+        async with self._database.transaction("grow_record", by=SYSTEM) as tx:
             if not wait and not await store.try_lock(tx):
                 return False
             if wait:

@@ -10,7 +10,7 @@ from chassis.delivery import account_store, inbox_store
 from chassis.delivery.batch import Result
 from chassis.delivery.receiver import Receiver
 from chassis.errors import NotFound
-from chassis.storage import Database
+from chassis.storage import Acting, Database
 from contracts.topics import TOPICS, topics_read_by
 
 
@@ -56,18 +56,18 @@ class Account:
     forged: Mapping[str, int]
 
 
-async def list_parked(database: Database, *, limit: int, after: int = 0) -> list[ParkedMessage]:
+async def list_parked(database: Database, *, by: Acting, limit: int, after: int = 0) -> list[ParkedMessage]:
     """Return parked messages whose id is above `after`, oldest first."""
-    async with database.reading("list_parked") as tx:
+    async with database.reading("list_parked", by=by) as tx:
         return [ParkedMessage(**row) for row in await inbox_store.list_page(tx, after=after, limit=limit)]
 
 
-async def replay(receiver: Receiver, *, actor: str, parked_id: int | None = None) -> Replay:
+async def replay(receiver: Receiver, *, by: Acting, parked_id: int | None = None) -> Replay:
     """Put one parked message, or all in order, through the normal path again; raises NotFound for an id that is not parked.
 
     Waiting messages follow by themselves when what they wait for has been applied.
     """
-    async with receiver.database.transaction("begin_replay", actor=actor) as tx:
+    async with receiver.database.transaction("begin_replay", by=by) as tx:
         wanted = [parked_id] if parked_id is not None else await inbox_store.list_replayable(tx)
         if parked_id is not None and await inbox_store.find_message(tx, parked_id) is None:
             raise NotFound
@@ -80,11 +80,11 @@ async def replay(receiver: Receiver, *, actor: str, parked_id: int | None = None
     )
 
 
-async def account(database: Database, service: str) -> Account:
+async def account(database: Database, service: str, *, by: Acting) -> Account:
     """Return the account of a service as of one moment; every topic it writes or reads is in it."""
     written = [topic.name for topic in TOPICS if topic.writer == service and topic.events != ("events.confirmed.v1",)]
     read = [topic.name for topic in topics_read_by(service) if topic.events != ("events.confirmed.v1",)]
-    async with database.reading("account") as tx:
+    async with database.reading("account", by=by) as tx:
         published = await account_store.count_published(tx)
         in_flight = await account_store.count_in_flight(tx)
         applied = await account_store.count_applied(tx)

@@ -12,7 +12,7 @@ from chassis.delivery.messages import Message, MessageReader, Read
 from chassis.register import Register
 from chassis.sealing.signed import Opener
 from chassis.sealing.trust import Trust
-from chassis.storage import Database, Handler, Tx
+from chassis.storage import SYSTEM, Database, Handler, Tx
 from chassis.telemetry import get_logger
 from contracts.events import Event, EventsConfirmed, SituationRegistered
 from contracts.topics import topics_read_by
@@ -87,12 +87,12 @@ class Receiver:
 
     async def replay(self, parked_id: int) -> Result | None:
         """Put one parked message through again, in a transaction of its own; None if it is parked no longer."""
-        async with self.database.reading("read_parked") as tx:
+        async with self.database.reading("read_parked", by=SYSTEM) as tx:
             message = await store.find_message(tx, parked_id)
         if message is None:
             return None
         read = self._reader.read(message)
-        async with self.database.transaction("replay_message") as tx:
+        async with self.database.transaction("replay_message", by=SYSTEM) as tx:
             batch = self._batch(tx, isolated=True)
             await batch.load([read])
             row = await store.lock_parked(tx, parked_id)
@@ -109,7 +109,7 @@ class Receiver:
 
     async def release_waiting(self, situation: str | None = None) -> None:
         """Apply what waits although nothing is missing any more: after a situation became known, and at start."""
-        async with self.database.reading("list_releasable") as tx:
+        async with self.database.reading("list_releasable", by=SYSTEM) as tx:
             releasable = await store.list_releasable(tx, situation)
         for parked_id in releasable:
             await self.replay(parked_id)
@@ -139,7 +139,7 @@ class Receiver:
     async def _take_together(self, reads: Sequence[Read], *, isolated: bool) -> tuple[int, set[str]]:
         """Take messages in one transaction until too many in a row are parked; returns how many were taken."""
         in_a_row, counted, taken = self._parked_in_a_row, 0, 0
-        async with self.database.transaction("receive_messages") as tx:
+        async with self.database.transaction("receive_messages", by=SYSTEM) as tx:
             batch = self._batch(tx, isolated=isolated)
             await batch.load(reads)
             for read in reads:

@@ -53,11 +53,11 @@ class Once:
         Conflict if the key stands for something else. The route has asked the permission table before.
         """
         if self._key is None:
-            async with database.transaction(name, actor=caller.subject) as tx:
+            async with database.transaction(name, by=caller) as tx:
                 yield tx
             return
         request, digest = _mark(caller, self._key), await self._digest(self._key)
-        async with database.transaction(name, actor=caller.subject) as tx:
+        async with database.transaction(name, by=caller) as tx:
             if not await store.claim(tx, request=request, digest=digest, situation=self._request.path_params.get("situation")):
                 _answer_again(await store.find_answer(tx, request), digest)
             yield tx

@@ -63,7 +63,7 @@ class ReplayAnswer(BaseModel):
 async def account(service: ServiceOf, caller: Annotated[Caller, allowed("account.read")]) -> AccountAnswer:
     """Return the account of conservation as of one moment."""
     caller.require_everywhere()
-    return AccountAnswer.model_validate(await parking.account(service.database, service.name), from_attributes=True)
+    return AccountAnswer.model_validate(await parking.account(service.database, service.name, by=caller), from_attributes=True)
 
 
 @router.get("/v1/parked", summary="List parked messages")
@@ -71,7 +71,7 @@ async def list_parked(page: PageQuery, service: ServiceOf, caller: Annotated[Cal
     """Return what could not be applied and why, oldest first."""
     caller.require_everywhere()
     position = page.after(int)
-    found = await parking.list_parked(service.database, limit=page.limit + 1, after=position[0] if position else 0)
+    found = await parking.list_parked(service.database, by=caller, limit=page.limit + 1, after=position[0] if position else 0)
     items = [ParkedItem.model_validate(message, from_attributes=True) for message in found[: page.limit]]
     last = [items[-1].id] if items else []
     return ParkedItems(items=items, next=next_cursor(page, len(found), last=last))
@@ -81,12 +81,12 @@ async def list_parked(page: PageQuery, service: ServiceOf, caller: Annotated[Cal
 async def replay_all(service: ServiceOf, caller: Annotated[Caller, allowed("parked.replay")]) -> ReplayAnswer:
     """Put every parked message through the normal path again, in order."""
     caller.require_everywhere()
-    return ReplayAnswer.model_validate(await parking.replay(service.receiver, actor=caller.subject), from_attributes=True)
+    return ReplayAnswer.model_validate(await parking.replay(service.receiver, by=caller), from_attributes=True)
 
 
 @router.post("/v1/parked/{parked}/replay", summary="Put one parked message through again")
 async def replay_one(parked: ParkedId, service: ServiceOf, caller: Annotated[Caller, allowed("parked.replay")]) -> ReplayAnswer:
     """Put one parked message through the normal path again."""
     caller.require_everywhere()
-    replayed = await parking.replay(service.receiver, actor=caller.subject, parked_id=parked)
+    replayed = await parking.replay(service.receiver, by=caller, parked_id=parked)
     return ReplayAnswer.model_validate(replayed, from_attributes=True)

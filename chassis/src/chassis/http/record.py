@@ -97,7 +97,7 @@ async def list_entries(  # noqa: PLR0917 - FastAPI passes by name
     before = page.after(int)
     await service.record.grow()
     wanted = store.Search(situations=situations, installation=installation, person=person, case=case, since=since)
-    async with service.database.transaction("read_record", actor=caller.subject) as tx:
+    async with service.database.transaction("read_record", by=caller) as tx:
         found = await store.search(tx, service.name, wanted, before=before[0] if before else None, limit=page.limit + 1)
         asked = {"person": person, "case": case, "since": since.isoformat() if since else None}
         detail = {name: value for name, value in asked.items() if value is not None}
@@ -123,7 +123,7 @@ async def checkpoint(service: ServiceOf, caller: Annotated[Caller, allowed("audi
 async def prove_consistency(service: ServiceOf, caller: Annotated[Caller, allowed("audit.checkpoint")], old: Size, size: Size) -> Proof:
     """Prove that the record of `size` entries begins with the one of `old` entries."""
     _require_somewhere(caller)
-    async with service.database.reading("prove_consistency") as tx:
+    async with service.database.reading("prove_consistency", by=caller) as tx:
         if old > size or size > await store.get_size(tx):
             raise NotFound
         return Proof(size=size, hashes=_encoded(await survey.prove(tx, consistency_ranges(old, size))))
@@ -133,7 +133,7 @@ async def prove_consistency(service: ServiceOf, caller: Annotated[Caller, allowe
 async def prove_inclusion(service: ServiceOf, caller: Annotated[Caller, allowed("audit.checkpoint")], entry: UUID, size: Size) -> Proof:
     """Prove that an entry is among the first `size` ones."""
     _require_somewhere(caller)
-    async with service.database.reading("prove_inclusion") as tx:
+    async with service.database.reading("prove_inclusion", by=caller) as tx:
         position = await store.find_position(tx, entry)
         if position is None or position >= size or size > await store.get_size(tx):
             raise NotFound
@@ -146,7 +146,7 @@ async def prove_inclusion(service: ServiceOf, caller: Annotated[Caller, allowed(
 async def list_checkpoints(page: PageQuery, service: ServiceOf, caller: Annotated[Caller, allowed("audit.verify")]) -> Checkpoints:
     """Return the kept checkpoints, oldest first."""
     _require_somewhere(caller)
-    async with service.database.reading("list_checkpoints") as tx:
+    async with service.database.reading("list_checkpoints", by=caller) as tx:
         found = await store.list_checkpoints(tx, after=_after(page), limit=page.limit + 1)
         origin = await survey.get_origin(tx, service.name)
     items = [documents.CheckpointDocument.of(SeenCheckpoint(*kept)) for kept in found[: page.limit]]
@@ -157,7 +157,7 @@ async def list_checkpoints(page: PageQuery, service: ServiceOf, caller: Annotate
 async def list_leaves(page: PageQuery, service: ServiceOf, caller: Annotated[Caller, allowed("audit.verify")]) -> Leaves:
     """Return leaves in order, each with the hash that follows from its entry as it is now; of the entry itself nothing is told."""
     _require_somewhere(caller)
-    async with service.database.reading("list_leaves") as tx:
+    async with service.database.reading("list_leaves", by=caller) as tx:
         found = await survey.list_leaves(tx, service.name, first=_after(page) + 1, limit=page.limit + 1)
     items = [documents.LeafDocument.of(leaf) for leaf, _ in found[: page.limit]]
     return Leaves(items=items, next=next_cursor(page, len(found), last=[items[-1].position] if items else []))
@@ -167,7 +167,7 @@ async def list_leaves(page: PageQuery, service: ServiceOf, caller: Annotated[Cal
 async def remainder(service: ServiceOf, caller: Annotated[Caller, allowed("audit.verify")]) -> documents.RemainderDocument:
     """Return what a check needs to know beside checkpoints and leaves; fetch it last."""
     _require_somewhere(caller)
-    async with service.database.reading("show_remainder") as tx:
+    async with service.database.reading("show_remainder", by=caller) as tx:
         return documents.RemainderDocument.of(await survey.remainder_of(tx, service.name))
 
 

@@ -15,7 +15,7 @@ from chassis.audit.note import NoteError
 from chassis.audit.survey import checkpoints_of, get_origin, leaves_of, remainder_of
 from chassis.audit.verify import Finding, Verification
 from chassis.sealing.trust import Trust
-from chassis.storage import Database, Tx
+from chassis.storage import SYSTEM, Database, Tx
 from local_stack.private_files import write_private
 from mrm.client import Api, RefusedError
 from mrm.console import MISUSED, CommandError
@@ -106,7 +106,7 @@ async def dump_record(service: str, url: str, file: Path) -> int:
     database = Database(url, max_size=1)
     await database.open()
     try:
-        async with database.reading("dump_record") as tx:
+        async with database.reading("dump_record", by=SYSTEM) as tx:
             lines = [line async for line in _dumped(tx, service)]
     finally:
         await database.close()

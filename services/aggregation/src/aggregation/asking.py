@@ -13,7 +13,7 @@ from aggregation.domain.questions import Refusal
 from aggregation.store import ledger
 from aggregation.store.ledger import Moment
 from chassis.errors import Invalid, Problem
-from chassis.storage import Database, Tx
+from chassis.storage import Acting, Database, Tx
 from contracts.model import FieldError
 
 _SENTENCES: Final = {
@@ -82,11 +82,11 @@ def cursor_after(moment: Moment, name: str) -> str:
     return f"{moment.position}.{name}"
 
 
-async def resolve(database: Database, situation: str, as_of: int | datetime | None, *, field: str = "as_of") -> int | None:
+async def resolve(database: Database, by: Acting, situation: str, as_of: int | datetime | None, *, field: str = "as_of") -> int | None:
     """Return the position that is meant, None for now; raises Refusal for an instant in the future."""
     if not isinstance(as_of, datetime):
         return as_of
-    async with database.transaction("find_position") as tx:
+    async with database.transaction("find_position", by=by) as tx:
         position = await ledger.find_position_at(tx, situation, as_of)
     if position is None:
         raise Refusal("future_as_of", field)

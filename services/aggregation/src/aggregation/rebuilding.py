@@ -7,7 +7,7 @@ from aggregation.domain.rebuild import Rebuild, State
 from aggregation.store import books, ledger, rebuilds
 from aggregation.store.sides import Side, other_side
 from chassis.errors import Rejected
-from chassis.storage import Database, Tx
+from chassis.storage import SYSTEM, Database, Tx
 
 REPLAYED_AT_ONCE: Final = 500
 COMPARED_AT_ONCE: Final = 20_000
@@ -15,7 +15,7 @@ COMPARED_AT_ONCE: Final = 20_000
 
 async def advance(database: Database) -> bool:
     """Do the next step of a rebuild that is under way; returns False if there is nothing to do here."""
-    async with database.transaction("rebuild_step") as tx:
+    async with database.transaction("rebuild_step", by=SYSTEM) as tx:
         rebuild = await rebuilds.lock_running(tx)
         if rebuild is None:
             return False

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chassis.sealing.submission import load_submission_keys
 from chassis.service import Job, Service
+from chassis.storage import SYSTEM, System
 from chassis.telemetry import get_logger
 from contracts.bundle.manifest import APPROVING_ROLES
 from contracts.events import SubmissionSigned
@@ -19,7 +20,7 @@ log = get_logger()
 
 async def sign_submission(service: Service, *, situation: str, submission: UUID) -> bool:
     """Sign one approved submission and publish it; returns False if it needed no signing (any more). Harmless to do twice at once."""
-    async with service.database.reading("read_approved") as tx:
+    async with service.database.reading("read_approved", by=SYSTEM) as tx:
         approved = await store.find_submission(tx, situation=situation, submission=submission)
         given = await store.list_approvals(tx, situation=situation, submission=submission)
         created_at = tx.now
@@ -33,7 +34,7 @@ async def sign_submission(service: Service, *, situation: str, submission: UUID)
         created_at=created_at,
         signers=load_submission_keys(service.keys, service.name),
     )
-    async with service.database.transaction("sign_submission", actor=service.name, cause=submission) as tx:
+    async with service.database.transaction("sign_submission", by=System(service.name), cause=submission) as tx:
         waiting = await store.lock_submission(tx, situation=situation, submission=submission)
         if waiting is None or waiting.state is not State.SIGNING:
             return False
@@ -66,7 +67,7 @@ def signing_job(service: Service) -> Job:
     """Return the job that signs what a crash or a missing key left unsigned."""
 
     async def sign_unsigned() -> None:
-        async with service.database.reading("list_unsigned") as tx:
+        async with service.database.reading("list_unsigned", by=SYSTEM) as tx:
             unsigned = await store.list_unsigned(tx)
         for situation, submission in unsigned:
             await sign_if_possible(service, situation=situation, submission=submission)

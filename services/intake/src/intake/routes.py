@@ -47,7 +47,7 @@ async def submit_incident(request: Request, desk: DeskOf, caller: Annotated[Call
     situation = await desk.register.get(report.situation)
     submitter, content = desk.marks.of_monitor(caller.subject), domain.canonical_content(report)
     mark = desk.marks.of_content(content)
-    async with desk.database.transaction("submit_incident", actor=desk.actor(submitter)) as tx:
+    async with desk.database.transaction("submit_incident", by=caller.known_as(desk.actor(submitter))) as tx:
         errors = check_incident(report, situation, today=situation.today(tx.now), first=True)
         if not errors and await store.add_incident(tx, situation=report.situation, incident=report.key, submitter=submitter, content=mark):
             _send(tx, caller, report, revision=1)
@@ -79,7 +79,7 @@ async def revise_incident(
     situation = await desk.register.get(report.situation)
     submitter, content = desk.marks.of_monitor(caller.subject), domain.canonical_content(report)
     mark = desk.marks.of_content(content)
-    async with desk.database.transaction("revise_incident", actor=desk.actor(submitter)) as tx:
+    async with desk.database.transaction("revise_incident", by=caller.known_as(desk.actor(submitter))) as tx:
         latest = await store.lock_incident(tx, situation=report.situation, incident=incident, submitter=submitter)
         if latest is None:
             raise NotFound
@@ -110,7 +110,7 @@ async def list_incidents(
     """Return the caller's own reports, the newest first."""
     situations = _own_situations(caller, situation)
     after = page.after(*domain.LIST_ORDER)
-    async with desk.database.reading("list_incidents") as tx:
+    async with desk.database.reading("list_incidents", by=caller) as tx:
         submitter = desk.marks.of_monitor(caller.subject)
         found = await store.list_incidents(tx, situations=situations, submitter=submitter, after=after, limit=page.limit + 1)
     items = [OwnIncident.model_validate(incident, from_attributes=True) for incident in found[: page.limit]]
@@ -127,7 +127,7 @@ async def incident_status(
 ) -> IncidentStatus:
     """Tell the monitor who submitted a report, and nobody else, how far it has come."""
     situations = _own_situations(caller, situation)
-    async with desk.database.reading("incident_status") as tx:
+    async with desk.database.reading("incident_status", by=caller) as tx:
         submitter = desk.marks.of_monitor(caller.subject)
         found = await store.find_incident(tx, situations=situations, incident=incident, submitter=submitter)
     if found is None:

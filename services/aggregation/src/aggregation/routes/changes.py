@@ -11,6 +11,7 @@ from aggregation.domain.questions import Form, Refusal, read_moment, read_questi
 from aggregation.domain.tables import RULES_VERSION
 from aggregation.routes.tables import Reader, page_of, service_for
 from aggregation.store.figures import Scope
+from chassis.permissions import Caller
 from chassis.service import Service
 from contracts import answers as documents
 
@@ -29,12 +30,12 @@ async def read_changes(request: Request, situation: str, caller: Reader) -> Resp
     """Answer which violations entered, left or moved in a window's figures after `since` and up to `as_of`, and what made them."""
     service = await service_for(request, caller, situation)
     try:
-        return await _answer(request, service, situation)
+        return await _answer(request, service, caller, situation)
     except Refusal as refusal:
         raise asking.refused(refusal) from None
 
 
-async def _answer(request: Request, service: Service, situation: str) -> Response:
+async def _answer(request: Request, service: Service, caller: Caller, situation: str) -> Response:
     params = asking.parameters(request)
     part = asking.take_slice(params)
     before = read_moment(params.pop("since", None), field="since")
@@ -45,9 +46,9 @@ async def _answer(request: Request, service: Service, situation: str) -> Respons
         raise Refusal("no_shared_form", "form")
     if question.as_of is None:
         question = replace(question, as_of=part.position)
-    since = await asking.resolve(service.database, situation, before, field="since")
-    position = await asking.resolve(service.database, situation, question.as_of)
-    async with service.database.reading("read_changes") as tx:
+    since = await asking.resolve(service.database, caller, situation, before, field="since")
+    position = await asking.resolve(service.database, caller, situation, question.as_of)
+    async with service.database.reading("read_changes", by=caller) as tx:
         moment = await asking.moment_at(tx, situation, position)
         earlier = await asking.moment_at(tx, situation, since, field="since")
         if earlier.position > moment.position:

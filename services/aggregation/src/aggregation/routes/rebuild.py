@@ -27,7 +27,7 @@ Operator = Annotated[Caller, allowed("counts.rebuild")]
 async def rebuild(request: Request, situation: str, caller: Operator) -> JSONResponse:
     """Begin a rebuild, or answer how far the one under way has come; the live figures go on answering."""
     service = await service_for(request, caller, situation)
-    async with service.database.transaction("begin_rebuild", actor=caller.subject) as tx:
+    async with service.database.transaction("begin_rebuild", by=caller) as tx:
         now = await ledger.get_now(tx, situation)
         if await store.add_rebuild(tx, situation, side=other_side(now.side), target=now.position):
             tx.audit("counts.rebuild", situation=situation, detail={"position": now.position})
@@ -46,7 +46,7 @@ async def rebuild(request: Request, situation: str, caller: Operator) -> JSONRes
 async def read_rebuild(request: Request, situation: str, caller: Operator) -> JSONResponse:
     """Answer the progress of the newest rebuild, and the first difference of a refused one."""
     service = await service_for(request, caller, situation)
-    async with service.database.reading("read_rebuild") as tx:
+    async with service.database.reading("read_rebuild", by=caller) as tx:
         found = await store.find_rebuild(tx, situation)
     if found is None:
         raise NotFound

@@ -55,7 +55,7 @@ async def share_window(request: Request, situation: str, caller: Annotated[Calle
     order = await read_json(request, ReleaseOrder)
     try:
         question = _question(order)
-        position = await asking.resolve(service.database, situation, question.as_of)
+        position = await asking.resolve(service.database, caller, situation, question.as_of)
         release, new = await _release(service, caller, situation, order, question=question, position=position)
     except Refusal as refusal:
         raise asking.refused(refusal) from None
@@ -75,7 +75,7 @@ async def list_releases(request: Request, situation: str, page: PageQuery, calle
     """List releases in the order of their leaving."""
     service = await service_for(request, caller, situation)
     after: Any = page.after(datetime, UUID)
-    async with service.database.reading("list_releases") as tx:
+    async with service.database.reading("list_releases", by=caller) as tx:
         found = await store.list_releases(tx, situation, after=after, limit=page.limit + 1)
     shown = found[: page.limit]
     last = (shown[-1].released_at, shown[-1].release) if shown else ()
@@ -91,7 +91,7 @@ async def list_releases(request: Request, situation: str, page: PageQuery, calle
 async def read_release(request: Request, situation: str, release: UUID, caller: Annotated[Caller, allowed("snapshot.read")]) -> Response:
     """Answer one release as it left."""
     service = await service_for(request, caller, situation)
-    async with service.database.reading("read_release") as tx:
+    async with service.database.reading("read_release", by=caller) as tx:
         found = await store.find_release(tx, situation, release)
     if found is None:
         raise NotFound
@@ -103,7 +103,7 @@ async def _release(
 ) -> tuple[Release, bool]:
     """Record a release in one transaction; returns the one there is, and whether it is new."""
     threshold = (await service.register.get(situation)).policy.disclosure_threshold
-    async with service.database.transaction("share_window", actor=caller.subject) as tx:
+    async with service.database.transaction("share_window", by=caller) as tx:
         await store.lock_releases(tx, situation)
         known = await store.find_release(tx, situation, order.release)
         if known is not None:

@@ -58,8 +58,8 @@ async def freeze_snapshot(
     order = await read_json(request, SnapshotOrder)
     try:
         question = _question(order)
-        position = await asking.resolve(service.database, situation, question.as_of)
-        async with service.database.reading("read_tables") as tx:
+        position = await asking.resolve(service.database, caller, situation, question.as_of)
+        async with service.database.reading("read_tables", by=caller) as tx:
             known = await store.find_snapshot(tx, situation, order.snapshot) if order.snapshot else None
             moment = await asking.moment_at(tx, situation, position)
             tables = {} if known else await freezing.freeze(tx, question, moment)
@@ -88,7 +88,7 @@ async def list_snapshots(
     """List snapshots in the order of their freezing, without their tables."""
     service = await service_for(request, caller, situation)
     after: Any = page.after(datetime, UUID)
-    async with service.database.reading("list_snapshots") as tx:
+    async with service.database.reading("list_snapshots", by=caller) as tx:
         found = await store.list_snapshots(tx, situation, after=after, limit=page.limit + 1)
     shown = found[: page.limit]
     last = (shown[-1].frozen_at, shown[-1].snapshot) if shown else ()
@@ -104,7 +104,7 @@ async def list_snapshots(
 async def read_snapshot(request: Request, situation: str, snapshot: UUID, caller: Annotated[Caller, allowed("snapshot.read")]) -> Response:
     """Answer one snapshot as it was frozen."""
     service = await service_for(request, caller, situation)
-    async with service.database.reading("read_snapshot") as tx:
+    async with service.database.reading("read_snapshot", by=caller) as tx:
         found = await store.find_snapshot(tx, situation, snapshot)
     if found is None:
         raise NotFound

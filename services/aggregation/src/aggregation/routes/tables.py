@@ -39,7 +39,7 @@ async def service_for(request: Request, caller: Caller, situation: str) -> Servi
 async def read_position(request: Request, situation: str, caller: Reader) -> Response:
     """Answer with the newest position and when it was applied."""
     service = await service_for(request, caller, situation)
-    async with service.database.reading("read_position") as tx:
+    async with service.database.reading("read_position", by=caller) as tx:
         now = await ledger.get_now(tx, situation)
     document = {"situation": situation, "position": now.position, "recorded_at": now.instant.isoformat() if now.instant else None}
     return asking.respond(request, document)
@@ -103,8 +103,8 @@ async def read_ghn(request: Request, situation: str, caller: Reader) -> Response
     service = await service_for(request, caller, situation)
     try:
         question = read_question(asking.parameters(request), late_rule=LateRule.QUARTER)
-        position = await asking.resolve(service.database, situation, question.as_of)
-        async with service.database.reading("read_ghn") as tx:
+        position = await asking.resolve(service.database, caller, situation, question.as_of)
+        async with service.database.reading("read_ghn", by=caller) as tx:
             moment = await asking.moment_at(tx, situation, position)
             found = await _ghn(tx, question, moment, threshold=await _threshold(request, caller, situation))
     except Refusal as refusal:
@@ -137,21 +137,21 @@ async def _ask(
     if table is None:
         raise asking.UnknownTable
     try:
-        return await _answer(request, service, situation, table, read, drop=drop, sliced=sliced or table.paged)
+        return await _answer(request, service, caller, situation, table, read, drop=drop, sliced=sliced or table.paged)
     except Refusal as refusal:
         raise asking.refused(refusal) from None
 
 
-async def _answer(
-    request: Request, service: Service, situation: str, table: Table, read: Read, *, drop: tuple[str, ...], sliced: bool
+async def _answer(  # noqa: PLR0917
+    request: Request, service: Service, caller: Caller, situation: str, table: Table, read: Read, *, drop: tuple[str, ...], sliced: bool
 ) -> Response:
     params = {key: value for key, value in asking.parameters(request).items() if key not in drop}
     part = asking.take_slice(params)
     question = question_for(table, params)
     if question.as_of is None:
         question = replace(question, as_of=part.position)
-    position = await asking.resolve(service.database, situation, question.as_of)
-    async with service.database.reading("read_table") as tx:
+    position = await asking.resolve(service.database, caller, situation, question.as_of)
+    async with service.database.reading("read_table", by=caller) as tx:
         moment = await asking.moment_at(tx, situation, position)
         found = await read(tx, table, question, moment)
     document = _document(table.name, situation, question, moment, table.rules) | found

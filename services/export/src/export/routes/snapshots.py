@@ -24,7 +24,7 @@ async def list_snapshots(
     caller.require(situation)
     service: Service = request.app.state.service
     after = page.after(datetime, UUID)
-    async with service.database.reading("list_snapshots") as tx:
+    async with service.database.reading("list_snapshots", by=caller) as tx:
         found = await store.list_snapshots(tx, situation=situation, after=after, limit=page.limit + 1)
     items = [SnapshotItem(**_facts(snapshot)) for snapshot in found[: page.limit]]
     last = (items[-1].frozen_at, items[-1].snapshot) if items else ()
@@ -38,7 +38,7 @@ async def read_snapshot(
     """Return one snapshot with its tables."""
     caller.require(situation)
     service: Service = request.app.state.service
-    async with service.database.reading("read_snapshot") as tx:
+    async with service.database.reading("read_snapshot", by=caller) as tx:
         found = await store.find_snapshot(tx, situation=situation, snapshot=snapshot)
     if found is None:
         raise NotFound

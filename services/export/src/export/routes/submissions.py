@@ -65,7 +65,7 @@ async def draft_submission(
             once.answer(Drafted(submission=draft.submission))
             return await _document(tx, draft)
     except AnsweredBefore as before:
-        return await _read(service, situation, Drafted.model_validate_json(before.answer).submission)
+        return await _read(service, caller, situation, Drafted.model_validate_json(before.answer).submission)
 
 
 @router.get(_PATH, summary="List submissions")
@@ -76,7 +76,7 @@ async def list_submissions(
     caller.require(situation)
     service: Service = request.app.state.service
     after = page.after(datetime, UUID)
-    async with service.database.reading("list_submissions") as tx:
+    async with service.database.reading("list_submissions", by=caller) as tx:
         found = await store.list_submissions(tx, situation=situation, after=after, limit=page.limit + 1)
     items = [SubmissionItem(**_facts(submission)) for submission in found[: page.limit]]
     last = (items[-1].drafted_at, items[-1].submission) if items else ()
@@ -89,7 +89,7 @@ async def read_submission(
 ) -> SubmissionDocument:
     """Return a submission with its figures, its narrative as written and as filled, and its approvals."""
     caller.require(situation)
-    return await _read(request.app.state.service, situation, submission)
+    return await _read(request.app.state.service, caller, situation, submission)
 
 
 @router.put(f"{_PATH}/{{submission}}", openapi_extra=json_body(SubmissionForm), summary="Edit a draft")
@@ -101,7 +101,7 @@ async def edit_submission(
     caller.require(situation, state="draft")
     service: Service = request.app.state.service
     register = await service.register.get(situation)
-    async with service.database.transaction("edit_submission", actor=caller.subject) as tx:
+    async with service.database.transaction("edit_submission", by=caller) as tx:
         before = await store.lock_submission(tx, situation=situation, submission=submission)
         if before is None:
             raise NotFound
@@ -127,7 +127,7 @@ async def approve_submission(
     caller.require(situation, state="draft")
     service: Service = request.app.state.service
     register = await service.register.get(situation)
-    async with service.database.transaction("approve_submission", actor=caller.subject) as tx:
+    async with service.database.transaction("approve_submission", by=caller) as tx:
         draft = await store.lock_submission(tx, situation=situation, submission=submission)
         if draft is None:
             raise NotFound
@@ -151,7 +151,7 @@ async def approve_submission(
             await store.freeze_submission(tx, situation=situation, submission=submission)
             tx.audit("submission.freeze", situation=situation, subject_ref=str(submission), detail={"digest": draft.digest})
     await sign_if_possible(service, situation=situation, submission=submission)
-    return await _read(service, situation, submission)
+    return await _read(service, caller, situation, submission)
 
 
 @router.get(
@@ -169,7 +169,7 @@ async def download_bundle(
     """Return the signed bundle as a file; each taking is recorded."""
     caller.require(situation, state="signed")
     service: Service = request.app.state.service
-    async with service.database.transaction("download_bundle", actor=caller.subject) as tx:
+    async with service.database.transaction("download_bundle", by=caller) as tx:
         if await store.find_submission(tx, situation=situation, submission=submission) is None:
             raise NotFound
         raw = await store.find_bundle(tx, situation=situation, submission=submission)
@@ -187,8 +187,8 @@ async def download_bundle(
     )
 
 
-async def _read(service: Service, situation: str, submission: UUID) -> SubmissionDocument:
-    async with service.database.reading("read_submission") as tx:
+async def _read(service: Service, caller: Caller, situation: str, submission: UUID) -> SubmissionDocument:
+    async with service.database.reading("read_submission", by=caller) as tx:
         found = await store.find_submission(tx, situation=situation, submission=submission)
         if found is None:
             raise NotFound

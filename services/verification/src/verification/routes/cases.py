@@ -43,7 +43,7 @@ async def open_case(
     """Open a case; a case nobody has opened before is under review from now on."""
     caller.require(situation)
     await desk.register.get(situation)
-    async with desk.database.transaction("open_case", actor=caller.subject) as tx:
+    async with desk.database.transaction("open_case", by=caller) as tx:
         row = await incidents.find_case(tx, situation, incident)
         if row is None:
             raise NotFound

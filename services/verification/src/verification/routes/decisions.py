@@ -68,7 +68,7 @@ async def list_decisions(
     reference = parse_reference(violation)
     if reference is None:
         raise NotFound
-    async with desk.database.transaction("list_decisions", actor=caller.subject) as tx:
+    async with desk.database.transaction("list_decisions", by=caller) as tx:
         if not await store.has_violation(tx, situation, reference):
             raise NotFound
         rows = await store.list_decisions(tx, situation, reference)

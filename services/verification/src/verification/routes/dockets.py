@@ -66,7 +66,7 @@ async def list_dockets(
     caller.require(situation)
     await desk.register.get(situation)
     after = page.after(datetime, UUID)
-    async with desk.database.reading("list_dockets") as tx:
+    async with desk.database.reading("list_dockets", by=caller) as tx:
         rows = await store.list_dockets(tx, situation, state=state, after=after, limit=page.limit + 1)
     shown = rows[: page.limit]
     last = (shown[-1]["proposed_at"], shown[-1]["docket"]) if shown else ()
@@ -78,7 +78,7 @@ async def read_docket(situation: str, docket: UUID, caller: Annotated[Caller, al
     """Return a docket with its lines and their reasons, opened in memory; the reading is audited."""
     caller.require(situation)
     await desk.register.get(situation)
-    async with desk.database.transaction("read_docket", actor=caller.subject) as tx:
+    async with desk.database.transaction("read_docket", by=caller) as tx:
         row = await store.get_docket_shown(tx, situation, docket)
         if row is None:
             raise NotFound

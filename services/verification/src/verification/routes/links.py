@@ -70,7 +70,7 @@ async def list_links(situation: str, caller: Annotated[Caller, allowed("link.rea
     caller.require(situation)
     await desk.register.get(situation)
     after = page.after(int)
-    async with desk.database.reading("list_links") as tx:
+    async with desk.database.reading("list_links", by=caller) as tx:
         rows = await store.list_links(tx, situation, after=after[0] if after else 0, limit=page.limit + 1)
     shown = rows[: page.limit]
     return LinkList(

@@ -36,7 +36,7 @@ async def list_queue(
     await desk.register.get(situation)
     after = page.after(int, str)
     asked = QueueFilter(stage=stage, type=violation_type, region=region, status=status)
-    async with desk.database.reading("list_queue") as tx:
+    async with desk.database.reading("list_queue", by=caller) as tx:
         rows = await violations.list_queue(tx, situation, asked, after=after, limit=page.limit + 1)
     mark = desk.mark_of(situation, caller.subject)
     shown = rows[: page.limit]
@@ -55,7 +55,7 @@ async def look_up_violations(situation: str, request: Request, caller: Annotated
     await desk.register.get(situation)
     body = await read_json(request, LookupBody)
     asked = [reference for text in body.violations if (reference := parse_reference(text)) is not None]
-    async with desk.database.reading("look_up_violations") as tx:
+    async with desk.database.reading("look_up_violations", by=caller) as tx:
         rows = await violations.list_violations(tx, situation, asked)
     mark = desk.mark_of(situation, caller.subject)
     return Lookup(items=[violation_shown(row, mark=mark) for row in rows])
@@ -67,7 +67,7 @@ async def list_incidents(situation: str, caller: Annotated[Caller, allowed("queu
     caller.require(situation)
     await desk.register.get(situation)
     after = page.after(int)
-    async with desk.database.reading("list_incidents") as tx:
+    async with desk.database.reading("list_incidents", by=caller) as tx:
         rows = await incidents.list_incidents(tx, situation, after=after[0] if after else 0, limit=page.limit + 1)
     shown = rows[: page.limit]
     return IncidentList(

@@ -27,7 +27,7 @@ async def list_records(situation: str, caller: Annotated[Caller, allowed("record
     await desk.register.get(situation)
     after = page.after(int)
     start = after[0] if after else 0
-    async with desk.database.transaction("list_records", actor=caller.subject) as tx:
+    async with desk.database.transaction("list_records", by=caller) as tx:
         rows = await store.list_records(tx, situation, after=start, limit=page.limit + 1)
         shown = rows[: page.limit]
         tx.audit("records.export", situation=situation, detail={"after": start, "count": len(shown)})

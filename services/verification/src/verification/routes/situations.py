@@ -37,7 +37,7 @@ async def write_situation(
     errors = [*_check_code(body, situation), *check_situation(body), *_check_recipients(body)]
     if errors:
         raise Invalid(errors)
-    async with desk.database.transaction("write_situation", actor=caller.subject) as tx:
+    async with desk.database.transaction("write_situation", by=caller) as tx:
         await desk.check_secret(tx)
         await ledgers.lock_new(tx, situation)
         before = await desk.register.find_in(tx, situation)
@@ -70,7 +70,7 @@ async def get_situation(situation: str, caller: Annotated[Caller, allowed("situa
     """Return a situation's register entry and how much has been recorded for it."""
     caller.require(situation)
     document = await desk.register.get(situation)
-    async with desk.database.reading("get_situation") as tx:
+    async with desk.database.reading("get_situation", by=caller) as tx:
         return await _shown(tx, document)
 
 
@@ -78,7 +78,7 @@ async def get_situation(situation: str, caller: Annotated[Caller, allowed("situa
 async def remove_situation(situation: str, caller: Annotated[Caller, allowed("situation.write")], desk: DeskPart) -> None:
     """Remove a scratch situation everywhere; audit entries stay. No other can be removed."""
     caller.require(situation)
-    async with desk.database.transaction("remove_situation", actor=caller.subject) as tx:
+    async with desk.database.transaction("remove_situation", by=caller) as tx:
         await ledgers.lock_new(tx, situation)
         document = await desk.register.find_in(tx, situation)
         if document is None:
