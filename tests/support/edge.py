@@ -30,6 +30,7 @@ from intake.handlers import handlers, situation_removed
 from intake.settings import IntakeSettings
 from local_stack.postgres import PostgresServer
 from support.issuer import Issuer
+from support.rates import UNHURRIED
 
 
 @contextlib.asynccontextmanager
@@ -132,7 +133,7 @@ async def running_intake(server: PostgresServer, issuer: Issuer, folder: Path, *
             keys_dir=keys,
             trust_file=trust_file,
             issuer=issuer.url,
-            **settings,
+            **{**UNHURRIED, **settings},
         )
     )
     service.register.on_removed = situation_removed

@@ -30,6 +30,7 @@ from local_stack.postgres import ServiceDatabase
 from support.bundles import AFGHANISTAN, PARTIES
 from support.edge import served
 from support.issuer import Issuer
+from support.rates import UNHURRIED
 from support.stack import NewDatabase
 
 OFFICER = ("olga", "/AFG/officer")
@@ -137,6 +138,7 @@ def settings(database: ServiceDatabase, *, keys_dir: Path, trust_file: Path, iss
         keys_dir=keys_dir,
         trust_file=trust_file,
         issuer=issuer,
+        **UNHURRIED,
     )
 
 

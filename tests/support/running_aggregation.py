@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,7 @@ from local_stack.postgres import PostgresServer
 from support.counting import House
 from support.edge import served
 from support.issuer import Issuer
+from support.rates import UNHURRIED
 
 
 @dataclass
@@ -56,6 +59,17 @@ class RunningAggregation:
         return answer.json()
 
 
+def environment_of(settings: ServiceSettings) -> dict[str, str]:
+    """Return the environment of another process of the same service, with the same code."""
+    named = {name: getattr(settings, name) for name in ("kafka_bootstrap", "kafka_username", "keys_dir", "trust_file", "issuer")}
+    secret = {"database_url": settings.database_url, "kafka_password": settings.kafka_password}
+    found = {
+        **{name: str(value) for name, value in named.items()},
+        **{name: value.get_secret_value() for name, value in secret.items()},
+    }
+    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | {f"MRM_{name.upper()}": value for name, value in found.items()}
+
+
 @pytest.fixture(scope="module")
 async def aggregation(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningAggregation]:
     """Aggregation on a database of the module's own; every loaded file is a situation of its own. Events stay in the outbox."""
@@ -77,6 +91,7 @@ async def aggregation(postgres_server: PostgresServer, tmp_path_factory: pytest.
             keys_dir=keys,
             trust_file=trust_file,
             issuer=issuer.url,
+            **UNHURRIED,
         )
     )
     handlers = Handlers(service.register)

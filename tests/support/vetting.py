@@ -31,6 +31,7 @@ from contracts.incident import IncidentReport
 from contracts.topics import topic_named
 from support.edge import report, served
 from support.issuer import Issuer
+from support.rates import UNHURRIED
 from support.sealing import KeysInMemory
 from support.stack import NewDatabase
 from verification.app import build
@@ -292,6 +293,7 @@ async def vetting(new_database: NewDatabase, issuer: Issuer, tmp_path: Path) -> 
             keys_dir=tmp_path / "keys",
             trust_file=tmp_path / "trust.json",
             issuer=issuer.url,
+            **UNHURRIED,
         )
     )
     service.register.on_removed = desk.remove_situation

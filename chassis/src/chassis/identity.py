@@ -11,13 +11,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, Protocol, TypeGuard
+from uuid import UUID
 
 from chassis.errors import Problem, Unavailable
 from chassis.issuer_keys import ALGORITHMS, IssuerKeys, IssuerUnreachableError, verifies
 
-ROLES: Final = frozenset({"monitor", "focal_point", "technical", "cochair_un", "cochair_unicef", "officer", "auditor", "operator"})
-"""The closed list of roles; a group that names another gives nothing."""
+ISSUED_ROLES: Final = frozenset({"monitor", "focal_point", "technical", "cochair_un", "cochair_unicef", "officer", "auditor", "operator"})
+"""The roles that an issuer's claim can give; a group that names another gives nothing."""
+DEVICE: Final = "device"
+"""The role of a monitor's field device: it comes with a device token alone."""
+ROLES: Final = ISSUED_ROLES | {DEVICE}
+"""The closed list of roles."""
+DEVICE_TOKEN_PREFIX: Final = "mrmd_"  # noqa: S105 - how a device token is told from an access token
 EVERYWHERE: Final = "_all"
 """The place of a situation in the group of an installation-wide operator."""
 MAX_TOKEN_BYTES: Final = 16 * 1024
@@ -43,11 +49,13 @@ class Unauthenticated(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A signed-in person: the issuer's subject, a name to show, and (situation, role) pairs."""
+    """A signed-in person, or a device of theirs: the issuer's subject, a name to show, and (situation, role) pairs."""
 
     subject: str
     name: str
     grants: frozenset[tuple[str, str]]
+    device: UUID | None = None
+    """The field device that speaks for the person; None where the person speaks."""
 
     def roles_in(self, situation: str) -> frozenset[str]:
         """Return the roles held in a situation, those held everywhere included."""
@@ -56,6 +64,13 @@ class Principal:
     def situations(self) -> frozenset[str]:
         """Return the situations in which any role is held; roles held everywhere name none."""
         return frozenset(place for place, _ in self.grants if place != EVERYWHERE)
+
+
+class DeviceTokens(Protocol):
+    """Knows the device tokens of a service; only a service that gave some has one."""
+
+    async def verify(self, token: str) -> Principal:
+        """Return the device's principal, of the role `device` alone; raises Unauthenticated."""
 
 
 class TokenVerifier:
@@ -183,7 +198,7 @@ def _grant(group: str) -> tuple[str, str] | None:
     """Read the group `/<situation>/<role>`; any other group is somebody else's business."""
     before, _, rest = group.partition("/")
     situation, _, role = rest.partition("/")
-    if before or role not in ROLES or not situation or len(situation) > MAX_CLAIM_LENGTH or _CONTROL.search(situation):
+    if before or role not in ISSUED_ROLES or not situation or len(situation) > MAX_CLAIM_LENGTH or _CONTROL.search(situation):
         return None
     if situation.startswith("_") and (situation, role) != (EVERYWHERE, "operator"):
         return None

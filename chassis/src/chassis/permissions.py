@@ -1,9 +1,9 @@
 """May this person do that: the permission table of the contracts applied to a principal, and nothing about where the question came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chassis.errors import Forbidden, NotFound
-from chassis.identity import EVERYWHERE, Principal
+from chassis.identity import DEVICE, EVERYWHERE, Principal
 from chassis.storage import Acting, RowScope
 from contracts.permissions import rows_for
 
@@ -14,13 +14,16 @@ class Caller:
     __slots__ = ("_rows", "action", "checked", "denied", "principal")
 
     def __init__(self, principal: Principal, *, service: str, action: str) -> None:
+        self._rows = rows_for(service, action)
+        if principal.device is not None and all(row.role != DEVICE for row in self._rows):
+            principal = replace(principal, grants=frozenset())
         self.principal = principal
+        """Who asks; a device is a stranger at every action that has no row for devices."""
         self.action = action
         self.checked = False
         """Whether the table has been asked; an answer without it never leaves."""
         self.denied: str | None = None
         """Where the table refused: the situation asked for, or the whole installation."""
-        self._rows = rows_for(service, action)
 
     @property
     def subject(self) -> str:

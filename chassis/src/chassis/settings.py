@@ -1,13 +1,15 @@
 """Settings of a service process: read once from the environment and from secret files, then frozen."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Settings = TypeVar("Settings", bound=BaseSettings)
+Network = IPv4Network | IPv6Network
 
 
 class ServiceSettings(BaseSettings):
@@ -34,6 +36,41 @@ class ServiceSettings(BaseSettings):
     stop_after_parked: int = Field(default=50, gt=0)
     """So many authentic messages parked in a row mean that the code is wrong: the service stops consuming."""
     log_level: str = "INFO"
+    rate_per_person: float = Field(default=20.0, gt=0)
+    """Requests per second of one person or device at one process, in the long run; more get 429 with Retry-After."""
+    burst_per_person: int = Field(default=200, ge=1)
+    """Requests that one person or device may make at once after a pause."""
+    rate_per_address: float = Field(default=50.0, gt=0)
+    """Requests per second from one address (IPv6: from one /64), signed in or not."""
+    burst_per_address: int = Field(default=500, ge=1)
+    rate_of_failures: float = Field(default=1.0, gt=0)
+    """Refused credentials per second from one address."""
+    burst_of_failures: int = Field(default=30, ge=1)
+    rate_of_sign_ins: float = Field(default=0.2, gt=0)
+    """Sign-ins per second from one address, and new device tokens per second of one person."""
+    burst_of_sign_ins: int = Field(default=20, ge=1)
+    trusted_proxies: str = ""
+    """Addresses and networks, with commas between, whose X-Forwarded-For is believed; nobody's if empty."""
+    tls_certificate: Path | None = None
+    """Certificate chain (PEM) to serve HTTPS with; needs `tls_key`. Without both, HTTP for a proxy that ends TLS."""
+    tls_key: Path | None = None
+    """Its private key (PEM), readable by nobody else."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        networks_of(value)
+        return value
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The trusted proxies as networks."""
+        return networks_of(self.trusted_proxies)
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Read addresses and networks with commas between; raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 class MigrationSettings(BaseSettings):

@@ -1,5 +1,7 @@
 """A principal at one action: member, stranger, operator; relation and state."""
 
+from uuid import uuid4
+
 import pytest
 
 from chassis.errors import Forbidden, NotFound
@@ -77,3 +79,16 @@ def test_asking_is_remembered() -> None:
         assert not one.checked
         ask(one)
         assert one.checked
+
+
+def test_a_device_is_a_stranger_wherever_the_table_does_not_name_devices() -> None:
+    phone = Principal("amina", "Amina", frozenset({("XAA", "device")}), device=uuid4())
+    Caller(phone, service="intake", action="incident.submit").require("XAA")
+    for service, action in (("intake", "account.read"), ("intake", "audit.read"), ("verification", "case.open")):
+        one = Caller(phone, service=service, action=action)
+        with pytest.raises(NotFound):
+            one.require("XAA")
+        with pytest.raises(NotFound):
+            one.require_everywhere()
+        assert one.require_somewhere() == frozenset()
+        assert one.row_scope.grants == frozenset()

@@ -3,7 +3,7 @@
 from contracts import permissions
 from contracts.topics import SERVICES
 
-ROLES = {"monitor", "focal_point", "technical", "cochair_un", "cochair_unicef", "officer", "auditor", "operator"}
+ROLES = {"monitor", "focal_point", "technical", "cochair_un", "cochair_unicef", "officer", "auditor", "operator", "device"}
 
 
 def test_rows_use_closed_words_and_stand_once() -> None:
@@ -34,3 +34,8 @@ def test_the_operator_reads_no_case_and_no_count() -> None:
 
 def test_an_unknown_action_is_allowed_to_nobody() -> None:
     assert permissions.rows_for("intake", "incident.erase") == ()
+
+
+def test_a_device_sends_and_follows_reports_and_does_nothing_else() -> None:
+    given = {(row.service, row.action, row.relation) for row in permissions.table() if row.role == "device"}
+    assert given == {("intake", "incident.submit", "any"), ("intake", "incident.revise", "own"), ("intake", "incident.status", "own")}

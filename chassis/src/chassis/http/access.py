@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 
-from chassis.identity import Unauthenticated
+from chassis.identity import DEVICE_TOKEN_PREFIX, DeviceTokens, Principal, Unauthenticated
 from chassis.permissions import Caller
+from chassis.service import Service
 
 CALLER_KEY = "mrm_caller"
 """Where the caller of a request lies in its ASGI scope's state."""
@@ -19,14 +20,31 @@ class Allowed:
         self.action = action
 
     async def __call__(self, request: Request) -> Caller:
-        """Return the caller at this action; raises Unauthenticated."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or len(request.headers.getlist("authorization")) != 1:
-            raise Unauthenticated
-        service = request.app.state.service
-        caller = Caller(await service.identity.verify(token.strip()), service=service.name, action=self.action)
+        """Return the caller at this action; raises Unauthenticated, and TooFast for whoever asks or fails too often."""
+        state = request.app.state
+        try:
+            principal = await _principal(request)
+        except Unauthenticated:
+            if "authorization" in request.headers:
+                state.rates.failed(request.scope)
+            raise
+        state.rates.known(principal)
+        caller = Caller(principal, service=state.service.name, action=self.action)
         request.scope["state"][CALLER_KEY] = caller
         return caller
+
+
+async def _principal(request: Request) -> Principal:
+    """Return who the one bearer token of a request speaks for; raises Unauthenticated."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or len(request.headers.getlist("authorization")) != 1:
+        raise Unauthenticated
+    service: Service = request.app.state.service
+    devices: DeviceTokens | None = request.app.state.devices
+    token = token.strip()
+    if devices is not None and token.startswith(DEVICE_TOKEN_PREFIX):
+        return await devices.verify(token)
+    return await service.identity.verify(token)
 
 
 class OpenToAll:

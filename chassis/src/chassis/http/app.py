@@ -17,6 +17,8 @@ from chassis.http.guard import Guard, Limits
 from chassis.http.once import AnsweredBefore, answer_again
 from chassis.http.openapi import describe, routes_of
 from chassis.http.problems import install
+from chassis.http.rates import Rates
+from chassis.identity import DeviceTokens
 from chassis.service import Service
 from contracts.permissions import rows_for
 
@@ -41,10 +43,13 @@ def create_app(
     body_seconds: float = BODY_SECONDS,
     max_in_flight: int = MAX_IN_FLIGHT,
     actor_of: ActorOf = lambda principal: principal.subject,
+    devices: DeviceTokens | None = None,
+    rates: Rates | None = None,
 ) -> FastAPI:
     """Return the app; raises RuntimeError if a route names no action of the permission table and is not open to all.
 
     A route finds the service's parts in `request.app.state.service`. `actor_of` names whoever was denied something in the record.
+    `devices` knows the device tokens that the service gave, `rates` how fast others may ask (without it, what the settings say).
     """
     app = FastAPI(
         title=title,
@@ -58,9 +63,12 @@ def create_app(
     )
     app.state.service = service
     app.state.actor_of = actor_of
+    app.state.devices = devices
+    app.state.rates = rates = rates or Rates.of(service.settings)
     install(app)
     app.add_exception_handler(AnsweredBefore, answer_again)
-    app.add_middleware(Guard, limits=Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight))
+    limits = Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight)
+    app.add_middleware(Guard, limits=limits, rates=rates)
     for router in (*routers, health.router, operations.router, record.router, _self_description(app)):
         app.include_router(router)
     check_actions(app, service.name)

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.http.access import CALLER_KEY
 from chassis.http.problems import HeadersTooLarge, TooLarge, TooMany, TooSlow, problem_of, response_of
+from chassis.http.rates import Rates
 from chassis.permissions import Caller
 from chassis.tracing import request_ended, span
 
@@ -67,6 +68,7 @@ class _Exchange:
     send_raw: Send
     limits: Limits
     in_flight: _InFlight
+    rates: Rates
     deadline: float
     received: int = 0
     complete: bool = False
@@ -80,6 +82,7 @@ class _Exchange:
             raise HeadersTooLarge
         if len(self.scope.get("raw_path") or b"") + len(self.scope.get("query_string", b"")) > MAX_TARGET_BYTES:
             raise HeadersTooLarge
+        self.rates.arrive(self.scope)
         stated = [value for name, value in headers if name == b"content-length"]
         if any(not value.isdigit() or len(value) > 18 or int(value) > self.limits.body_bytes for value in stated):
             raise TooLarge
@@ -160,9 +163,10 @@ class UncheckedAnswerError(Exception):
 class Guard:
     """The outermost layer of a service's app."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Limits, rates: Rates) -> None:
         self._app = app
         self._limits = limits
+        self._rates = rates
         self._in_flight = _InFlight(limits.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,7 +179,7 @@ class Guard:
         started = time.perf_counter()
         deadline = asyncio.get_running_loop().time() + self._limits.body_seconds
         scope.setdefault("state", {})
-        exchange = _Exchange(scope, receive, send, self._limits, self._in_flight, deadline)
+        exchange = _Exchange(scope, receive, send, self._limits, self._in_flight, self._rates, deadline)
         with span("http_request"):
             try:
                 exchange.begin()

@@ -29,6 +29,12 @@ from local_stack.private_files import private_folder, write_private
 SERVICE_START_SECONDS = 180.0  # seconds of one core are enough; a busy machine takes its time
 PASSED_ON = ("MRM_LOG_LEVEL", "MRM_RESEND_AFTER_SECONDS", "PATH", "LANG", "TMPDIR", "HOME")
 """Variables of the operator that a service sees; everything else it gets is set here."""
+UNHURRIED = {
+    f"MRM_{kind}": "100000"
+    for limit in ("PER_PERSON", "PER_ADDRESS", "OF_FAILURES", "OF_SIGN_INS")
+    for kind in (f"RATE_{limit}", f"BURST_{limit}")
+}
+"""A local stack's few people, all at one address, send thousands of reports in a demonstration."""
 
 Alive = Callable[[], bool]
 
@@ -245,6 +251,7 @@ class ServicePart:
             "MRM_KEYS_DIR": str(private_folder(self._folder.keys / self.name)),
             "MRM_TRUST_FILE": str(self._folder.trust),
             "MRM_ISSUER": self._issuer,
+            **UNHURRIED,
         }
 
     def identity(self) -> Identity:
