@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.1
 	--no-annotate --no-header -q $(foreach n,$(LOCAL_NAMES),--no-emit-package mrm-$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test check unit lint format lock generated bench bench-counting mutants clean
+.PHONY: help install demo up down test check unit lint format lock generated bench bench-counting histories mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,15 @@ check: install lint ## ruff, mypy strict, import contracts, generated files curr
 
 generated: install ## write schemas, OpenAPI, AsyncAPI and generated pages anew
 	$(BIN)/python contracts/generate.py
+
+ifndef MRM_TEST_SEED
+MRM_TEST_SEED := $(shell date +%s)
+endif
+histories: install ## thousands of random histories on PostgreSQL, a hundred random files through the running system
+	@echo "seed $(MRM_TEST_SEED): MRM_TEST_SEED=$(MRM_TEST_SEED) make histories brings this run back"
+	MRM_TEST_SEED=$(MRM_TEST_SEED) MRM_HISTORIES=$${MRM_HISTORIES:-3000} $(BIN)/pytest -q --hypothesis-seed=$(MRM_TEST_SEED) \
+		tests/integration/test_aggregation_histories.py tests/integration/test_aggregation_conservation.py
+	MRM_TEST_SEED=$(MRM_TEST_SEED) MRM_RANDOM_FILES=$${MRM_RANDOM_FILES:-100} $(BIN)/pytest -q -s tests/system/test_random_files.py
 
 mutants: install ## plant faults in the counting, one after the other: every one must be found by its tests
 	$(BIN)/python tests/mutants/run.py

@@ -5,6 +5,7 @@ to it. Slow and obvious on purpose.
 """
 # ruff: noqa: ANN001, ANN201, ANN204, PLR0911, PLR0912 - lists of dictionaries as the file has them, and one long list of tables
 
+from copy import copy
 from datetime import date, timedelta
 
 CHILD_TYPES = ["killing", "maiming", "recruitment", "sexual_violence", "abduction"]
@@ -369,6 +370,12 @@ class Oracle:
         return sorted(found, key=lambda flaw: flaw["violation"])
 
     # contributors
+
+    def only(self, violation):
+        """The same moment as if one violation alone counted: of an amount, its share."""
+        alone = copy(self)
+        alone.counting = [violation]
+        return alone
 
     def behind(self, table, start, end, params, path):
         """The violations through which the children of a number of `summary` or `ages` are counted."""
