@@ -25,11 +25,13 @@ from aggregation.domain.periods import LateRule
 from aggregation.domain.questions import read_question
 from aggregation.store import ledger, rebuilds
 from benchmarks import grouping
-from benchmarks.counting_service import CountingService, Turns, counting_service
+from benchmarks.counting_service import CountingService, counting_service
 from benchmarks.situations import FIGURES, WINDOW, FastPath, add_history, facts, load, new_code, state
 from chassis.delivery.bus import BATCH_MESSAGES
 from chassis.storage import SYSTEM
 from local_stack.postgres import PostgresServer
+from support.environment import environment_of
+from support.turns import Turns
 
 DECADES: Final = 9
 """History is ten times as long with so many decades before the one asked about."""
@@ -196,7 +198,7 @@ async def rebuild(counting: CountingService, violations: int) -> None:
         async with counting.service.database.transaction("begin_rebuild", by=SYSTEM) as tx:
             await rebuilds.add_rebuild(tx, code, side="counts_b", target=position)
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.rebuild_worker", env=counting.environment(), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "support.rebuild_worker", env=environment_of(counting.settings), stdout=asyncio.subprocess.PIPE
         )
         said, _ = await worker.communicate()
         async with counting.service.database.reading("look", by=SYSTEM) as tx:

@@ -1,14 +1,11 @@
 """Aggregation for the benchmarks: its real app over HTTP on a real database, its handlers behind the receiver's batch, no broker."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import httpx
@@ -17,23 +14,18 @@ from pydantic import SecretStr
 from aggregation.app import build
 from aggregation.handlers import Handlers
 from benchmarks.situations import DRAFT
-from chassis.delivery.batch import Batch, Result
-from chassis.delivery.messages import Message, MessageReader, Read
+from chassis.delivery.batch import Batch, Isolation, Result
+from chassis.delivery.messages import MessageReader, Read
 from chassis.migrations import upgrade
 from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.trust import Trust
 from chassis.service import Service
 from chassis.settings import MigrationSettings, ServiceSettings
 from chassis.storage import SYSTEM
-from contracts.envelope import Header
-from contracts.events import Event
 from contracts.situation import Situation
-from contracts.topics import TOPICS
 from local_stack.postgres import PostgresServer
 from support.edge import served
 from support.issuer import Issuer
-
-TOPIC = next(topic for topic in TOPICS if topic.name == "verification.decisions")
 
 
 @dataclass
@@ -60,9 +52,11 @@ class CountingService:
         return code
 
     async def receive(self, reads: Sequence[Read]) -> None:
-        """Apply opened messages as the receiver does: one transaction with inbox, order of subjects, savepoints and confirmations."""
+        """Apply opened messages as the receiver does: one transaction with inbox, order of subjects and confirmations."""
         async with self.service.database.transaction("receive_messages", by=SYSTEM) as tx:
-            batch = Batch(tx, service="aggregation", handlers=self._handlers, reader=self._reader, outbox=None, isolated=False)
+            batch = Batch(
+                tx, service="aggregation", handlers=self._handlers, reader=self._reader, outbox=None, isolation=Isolation.TOGETHER
+            )
             await batch.load(reads)
             for read in reads:
                 result = await batch.take(read)
@@ -77,40 +71,6 @@ class CountingService:
         if answer.status_code != 200:
             raise SystemExit(f"unexpected answer {answer.status_code}: {answer.text}")
         return answer.json()["data"]
-
-    def environment(self) -> dict[str, str]:
-        """Return the settings for another process of this service."""
-        named = {name: getattr(self.settings, name) for name in ("kafka_bootstrap", "kafka_username", "keys_dir", "trust_file", "issuer")}
-        secret = {"database_url": self.settings.database_url, "kafka_password": self.settings.kafka_password}
-        found = {
-            **{name: str(value) for name, value in named.items()},
-            **{name: value.get_secret_value() for name, value in secret.items()},
-        }
-        return os.environ | {f"MRM_{name.upper()}": value for name, value in found.items()}
-
-
-class Turns:
-    """Numbers the events of every subject, as their writer does."""
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str], int] = {}
-
-    def read(self, event: Event, event_id: UUID, subject: str) -> Read:
-        """Return an event as a message that was opened and found authentic."""
-        scope = event.situation, subject
-        self._last[scope] = sequence = self._last.get(scope, 0) + 1
-        header = Header.of(
-            event_type=event.type,
-            situation=event.situation,
-            subject=subject,
-            event=event_id,
-            sequence=sequence,
-            writer=TOPIC.writer,
-            at=datetime.now(UTC),
-            signing="verification/signing/00000000",
-            recipients=["aggregation/bench/00000000"],
-        )
-        return Read(message=Message(topic=TOPIC.name, key=None, value=b""), topic=TOPIC, header=header, event=event)
 
 
 @asynccontextmanager

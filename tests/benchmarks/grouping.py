@@ -18,13 +18,14 @@ from uuid import uuid5
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from benchmarks.counting_service import CountingService, Turns
+from benchmarks.counting_service import CountingService
 from benchmarks.situations import NAMESPACE, PARTIES, new_code
 from chassis.delivery.bus import BATCH_MESSAGES
 from contracts.events import IncidentCoded
 from local_stack.artifacts import cache_folder
 from local_stack.kafka import KafkaServer
 from local_stack.ports import free_ports
+from support.turns import Turns
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]

@@ -6,9 +6,9 @@ situation that it leaves the same rows as the handlers. History is that situatio
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 from uuid import UUID, uuid4, uuid5
@@ -17,6 +17,7 @@ import asyncpg
 
 from aggregation import messages
 from aggregation.domain.incident import Rows, rows_of
+from aggregation.messages import membership_values, posting_values, record_values
 from contracts.events import EVENTS, Event
 from contracts.situation import region_of
 
@@ -46,18 +47,21 @@ DRAFT: Final[dict[str, Any]] = {
 _TYPES: Final = ["killing"] * 5 + ["maiming"] * 5 + ["recruitment"] * 4 + ["abduction"] * 2 + ["sexual_violence"]
 _TYPES_WITHOUT_CHILDREN: Final = ["attack_on_schools", "attack_on_hospitals", "denial_humanitarian_access", "military_use"]
 _OUTCOMES: Final = ["verified"] * 14 + ["reported_not_verified"] * 2 + ["not_mrm"] + ["verification_found_that_incident_did_not_occur"]
+_POSTING: Final = (
+    "violation type standing decided_on occurred_from ended_on late_by_quarter amount boys girls unknown"
+    " beyond_boys beyond_girls beyond_unknown region lines details"
+)
 _COLUMNS: Final = {
-    "postings": "position sign violation type standing decided_on occurred_from ended_on late_by_quarter amount boys girls unknown"
-    " beyond_boys beyond_girls beyond_unknown lines region details",
+    "postings": f"position sign {_POSTING}",
+    "net_postings": f"position {_POSTING}",
     "memberships": "position sign violation type standing decided_on occurred_from ended_on late_by_quarter kind member sex age boys girls"
     " unknown",
     "records": "position sign incident child sex age",
     "child_links": "position sign one other",
-    "balances": "violation balance step",
-    "incidents": "incident coded region decisions",
+    "incidents": "incident coded_at decisions",
 }
 """The columns of a side's tables, besides the situation."""
-FIGURES: Final = ("postings", "memberships", "records", "child_links", "balances")
+FIGURES: Final = ("postings", "net_postings", "memberships", "records", "child_links")
 _POSITIONS: Final = "situation position event_id kind subject fact region recorded_at applied_at"
 Fact = dict[str, Any]
 
@@ -188,84 +192,74 @@ class _Author:
 
 
 @dataclass
+class _Standing:
+    """An incident as it stands while its facts come."""
+
+    coded_at: int | None = None
+    coded: Fact | None = None
+    region: str | None = None
+    decisions: dict[str, Fact] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
+    positions: dict[str, int] = field(default_factory=dict)
+    """Of what stands, by violation."""
+
+
+@dataclass
 class FastPath:
     """Collects the rows of facts; `copy` puts them into the tables of one side and of the ledger."""
 
     situation: str
     position: int = 0
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {name: [] for name in (*_COLUMNS, "positions")})
-    _incidents: dict[str, tuple[Fact | None, str | None, dict[str, Fact], Rows]] = field(default_factory=dict)
-    _steps: dict[str, int] = field(default_factory=dict)
+    _incidents: dict[str, _Standing] = field(default_factory=dict)
 
     def add(self, fact: CodedFact) -> None:
         """Derive what follows from one fact."""
         self.position += 1
-        region = None
-        if fact.kind == "incident.coded.v1":
-            region = _region(fact.fact.get("place"))
-        self.rows["positions"].append(
-            (
-                self.situation,
-                self.position,
-                fact.event_id(self.situation),
-                fact.kind,
-                fact.subject,
-                _json(fact.fact),
-                region,
-                RECORDED_AT,
-                _instant(self.position),
-            )
-        )
+        region = _region(fact.fact.get("place")) if fact.kind == "incident.coded.v1" else None
+        event_id, text = fact.event_id(self.situation), _json(fact.fact)
+        entry = (self.situation, self.position, event_id, fact.kind, fact.subject, text, region, RECORDED_AT, _instant(self.position))
+        self.rows["positions"].append(entry)
         if fact.kind == "children.linked.v1":
             self.rows["child_links"].append((self.situation, self.position, 1, *sorted((fact.fact["child"], fact.fact["of"]))))
             return
-        coded, old_region, decisions, before = self._incidents.get(fact.subject, (None, None, {}, Rows()))
+        standing = self._incidents.setdefault(fact.subject, _Standing())
         if fact.kind == "incident.coded.v1":
-            coded, old_region = fact.fact, region
+            standing.coded_at, standing.coded, standing.region = self.position, fact.fact, region
         else:
             kept = {name: fact.fact[name] for name in ("outcome", "decided_on", "attribution") if name in fact.fact}
-            decisions = {**decisions, fact.fact["violation"]: kept}
-        incident = messages.incident_from(fact.subject, coded=coded, region=old_region, decisions=decisions, suppressed=frozenset())
-        after = rows_of(incident)
-        self._incidents[fact.subject] = coded, old_region, decisions, after
-        self._post(fact.subject, before, after)
+            standing.decisions = {**standing.decisions, fact.fact["violation"]: kept}
+        incident = messages.incident_from(
+            fact.subject, coded=standing.coded, region=standing.region, decisions=standing.decisions, suppressed=frozenset()
+        )
+        self._post(fact.subject, standing, rows_of(incident))
 
-    def _post(self, incident: str, before: Rows, after: Rows) -> None:
-        steps: dict[str, int] = {}
+    def _post(self, incident: str, standing: _Standing, after: Rows) -> None:
+        at, before = (self.situation, self.position), standing.rows
         for rows, sign in ((before.without(after), -1), (after.without(before), 1)):
-            for posting in rows.postings:
-                self._take("postings", messages.posting_row(posting, sign))
-                steps[posting.violation] = steps.get(posting.violation, 0) + sign
-            for membership in rows.memberships:
-                self._take("memberships", messages.membership_row(membership, sign))
-            for record in rows.records:
-                self._take("records", {**messages.record_row(record, sign), "incident": incident})
-        self._steps.update({violation: step for violation, step in steps.items() if step})
-        self._balances.update({violation: self._balances.get(violation, 0) + step for violation, step in steps.items() if step})
+            self.rows["postings"] += [(*at, sign, *posting_values(posting)) for posting in rows.postings]
+            self.rows["memberships"] += [(*at, sign, *membership_values(membership)) for membership in rows.memberships]
+            self.rows["records"] += [(*at, sign, incident, *record_values(record)) for record in rows.records]
+            if sign == 1:
+                standing.positions |= {posting.violation: self.position for posting in rows.postings}
+        standing.rows = after
 
-    _balances: dict[str, int] = field(default_factory=dict)
-
-    def _take(self, table: str, row: Mapping[str, Any]) -> None:
-        self.rows[table].append((self.situation, self.position, *(_value(name, row[name]) for name in _COLUMNS[table].split()[1:])))
-
-    async def copy(self, connection: asyncpg.Connection, *, side: str = "counts_a") -> int:
-        """Write what was collected since the last time; returns the number of postings."""
-        written = len(self.rows["postings"])
-        for table in (*FIGURES[:4], "positions"):
+    async def copy(self, connection: asyncpg.Connection, *, side: str = "counts_a", unfinished: int = 2 * BLOCK) -> None:
+        """Write what was collected since the last time, and what stands of all incidents but the newest, to which more may come."""
+        done = list(self._incidents)[: max(len(self._incidents) - unfinished, 0)]
+        for name in done:
+            standing = self._incidents.pop(name)
+            self.rows["incidents"].append((self.situation, name, standing.coded_at, _json(standing.decisions)))
+            self.rows["net_postings"] += [
+                (self.situation, standing.positions[posting.violation], *posting_values(posting)) for posting in standing.rows.postings
+            ]
+        for table in (*_COLUMNS, "positions"):
             await _copy(connection, side, table, self.rows[table])
             self.rows[table] = []
-        return written
 
     async def close(self, connection: asyncpg.Connection, *, side: str = "counts_a") -> None:
-        """Write what stands at the end: incidents, balances and the ledger's counter."""
-        await self.copy(connection, side=side)
-        balances = [(self.situation, violation, balance, self._steps[violation]) for violation, balance in self._balances.items()]
-        await _copy(connection, side, "balances", balances)
-        stored = [
-            (self.situation, incident, _json(coded), region, _json(decisions))
-            for incident, (coded, region, decisions, _) in self._incidents.items()
-        ]
-        await _copy(connection, side, "incidents", stored)
+        """Write everything that is left, and the ledger's counter."""
+        await self.copy(connection, side=side, unfinished=0)
         await connection.execute(
             "insert into ledgers (situation, position, applied_at, side) values ($1, $2, $3, $4)",
             self.situation,
@@ -349,17 +343,6 @@ def _region(place: str | None) -> str | None:
     from contracts.situation import SituationDraft
 
     return region_of(SituationDraft.model_validate(DRAFT, strict=False), place)
-
-
-@cache
-def _day(text: str) -> date:
-    return date.fromisoformat(text)
-
-
-def _value(column: str, value: Any) -> Any:
-    if column in ("decided_on", "occurred_from", "ended_on"):
-        return _day(value) if value else None
-    return _json(value) if column == "details" else value
 
 
 def _instant(position: int) -> datetime:

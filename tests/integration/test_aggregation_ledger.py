@@ -60,12 +60,15 @@ async def test_an_instant_waits_for_the_writer_at_work_so_its_answer_never_chang
         for event in late:
             async with tx.caused_by(uuid4()):
                 await by_event[IncidentCoded](event, tx)
+        before = datetime.now(UTC)
+        await tx.flush(None)
         instant = datetime.now(UTC)
         asked = asyncio.create_task(asking.resolve(house.database, SYSTEM, situation, instant))
         await asyncio.sleep(0.2)
         assert not asked.done()
     assert await asked == 6
     assert await asking.resolve(house.database, SYSTEM, situation, instant) == 6
+    assert await asking.resolve(house.database, SYSTEM, situation, before) == 3
 
 
 async def test_an_instant_between_two_positions_is_the_earlier_one(house: House) -> None:

@@ -65,11 +65,16 @@ MUTANTS = [
     Mutant("a duplicate still counts", "domain/incident.py", "if violation.key in incident.suppressed:", "if violation.key in ():"),
     Mutant(
         "a link to what is gone still hides",
-        "store/books.py",
-        "and incident = $2 and of_present) as suppressed",
-        "and incident = $2) as suppressed",
+        "bookkeeping.py",
+        "for link, present in self._links[name].items() if present}",
+        "for link in self._links[name]}",
     ),
-    Mutant("nobody wakes a link", "store/books.py", "set of_present = of_violation = any($3::text[])", "set of_present = of_present"),
+    Mutant(
+        "nobody wakes a link",
+        "bookkeeping.py",
+        "self._keep(link, present=link.of_violation in keys)",
+        "self._keep(link, present=self._links[link.incident][link])",
+    ),
     Mutant("a child twice", "domain/children.py", "if one in present and other in present:", "if False:"),
     Mutant("an idle link between children joins", "domain/children.py", "if one in present and other in present:", "if True:"),
     Mutant(
@@ -82,13 +87,18 @@ MUTANTS = [
         "the highest age", "domain/children.py", "return min((part.age for part in suffered", "return max((part.age for part in suffered"
     ),
     Mutant("listed children again in the rest of the tally", "domain/incident.py", "beyond=tally.beyond(linked)", "beyond=tally"),
-    Mutant("the superseded is not reversed", "store/books.py", "(before.without(after), -1)", "(Rows(), -1)"),
+    Mutant("the superseded is not reversed", "bookkeeping.py", "(before.without(case.rows), -1)", "(Rows(), -1)"),
+    Mutant("what was reversed still stands", "bookkeeping.py", "changes.fallen.add(posting.violation)", "pass"),
+    Mutant("what stands is out of date", "store/books.py", "for position, row in changes.risen.values()]", "for position, row in ()]"),
     Mutant(
         "as of one entry too late",
-        "store/figures.py",
-        "situation = $1 and position <= $2 and standing = 'verified' and decided_on",
-        "situation = $1 and position <= $2 + 1 and standing = 'verified' and decided_on",
+        "store/standing.py",
+        "select (-sign)::smallint, {_POSTED} > $2",
+        "select (-sign)::smallint, {_POSTED} > $2 + 1",
     ),
+    Mutant("as of one entry too late, far back", "store/standing.py", "select sign, {_POSTED} <= $2", "select sign, {_POSTED} <= $2 + 1"),
+    Mutant("children as of one entry too late", "store/figures.py", "{_VERIFIED} and position <= $2", "{_VERIFIED} and position <= $2 + 1"),
+    Mutant("what came since is added, not taken back", "store/standing.py", "(-sign)::smallint", "sign"),
     Mutant(
         "an ongoing report must have begun before the window",
         "store/figures.py",

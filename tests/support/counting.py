@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
@@ -15,6 +15,7 @@ from aggregation.domain.questions import question_for
 from aggregation.domain.tables import TABLES
 from aggregation.handlers import Handlers
 from aggregation.store import ledger
+from aggregation.store.ledger import Reading
 from chassis.migrations import upgrade
 from chassis.register import Register
 from chassis.settings import MigrationSettings
@@ -46,12 +47,20 @@ class House:
         await self.add_situation({**draft, "code": code})
         return coder_for(code)
 
-    async def apply(self, events: Iterable[Event]) -> None:
-        """Apply events in one transaction, a savepoint each, as the consumer does."""
+    async def apply(self, events: Iterable[Event], *, ids: Callable[[Event], UUID] = lambda _: uuid4()) -> None:
+        """Apply events in one transaction, a savepoint each, as the consumer does with a batch in which one was rejected."""
         by_event = self.handlers.by_event()
         async with self.database.transaction("apply", by=SYSTEM) as tx:
             for event in events:
-                async with tx.caused_by(uuid4()), tx.savepoint():
+                async with tx.caused_by(ids(event)), tx.savepoint():
+                    await by_event[type(event)](event, tx)
+
+    async def apply_together(self, events: Iterable[Event], *, ids: Callable[[Event], UUID] = lambda _: uuid4()) -> None:
+        """Apply events in one transaction and as one batch, as the consumer does."""
+        by_event = self.handlers.by_event()
+        async with self.database.transaction("apply_together", by=SYSTEM) as tx:
+            for event in events:
+                async with tx.caused_by(ids(event)):
                     await by_event[type(event)](event, tx)
 
     async def load(self, document: dict[str, Any]) -> tuple[Coder, list[int]]:
@@ -68,14 +77,24 @@ class House:
             return await ledger.get_now(tx, situation)
 
     async def ask(
-        self, situation: str, table: str, start: str, end: str, *, params: dict[str, str] | None = None, position: int | None = None
+        self,
+        situation: str,
+        table: str,
+        start: str,
+        end: str,
+        *,
+        params: dict[str, str] | None = None,
+        position: int | None = None,
+        reading: Reading | None = None,
     ) -> Any:
-        """Ask one table, now or as of a position."""
+        """Ask one table, now or as of a position; read in the way that suits, or in a certain one."""
         question = question_for(TABLES[table], {"from": start, "to": end, **(params or {})})
         async with self.database.reading("ask", by=SYSTEM) as tx:
             moment = await ledger.get_now(tx, situation)
             if position is not None:
-                moment = ledger.Moment(situation=situation, position=position, instant=None, side=moment.side)
+                moment = moment.at(position)
+            if reading is not None:
+                moment = replace(moment, reading=reading)
             return await answers.answer(tx, TABLES[table], question, moment)
 
     async def drill(self, situation: str, table: str, *, params: dict[str, str], position: int | None = None) -> Drill:
@@ -84,7 +103,7 @@ class House:
         async with self.database.reading("drill", by=SYSTEM) as tx:
             moment = await ledger.get_now(tx, situation)
             if position is not None:
-                moment = ledger.Moment(situation=situation, position=position, instant=None, side=moment.side)
+                moment = moment.at(position)
             return await answers.drill(tx, TABLES[table], question, moment)
 
 

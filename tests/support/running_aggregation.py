@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -57,17 +55,6 @@ class RunningAggregation:
         answer = await self.get(f"/v1/situations/{situation}/tables/{table}", **params)
         assert answer.status_code == 200, answer.text
         return answer.json()
-
-
-def environment_of(settings: ServiceSettings) -> dict[str, str]:
-    """Return the environment of another process of the same service, with the same code."""
-    named = {name: getattr(settings, name) for name in ("kafka_bootstrap", "kafka_username", "keys_dir", "trust_file", "issuer")}
-    secret = {"database_url": settings.database_url, "kafka_password": settings.kafka_password}
-    found = {
-        **{name: str(value) for name, value in named.items()},
-        **{name: value.get_secret_value() for name, value in secret.items()},
-    }
-    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | {f"MRM_{name.upper()}": value for name, value in found.items()}
 
 
 @pytest.fixture(scope="module")

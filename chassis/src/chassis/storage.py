@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 from uuid import UUID, uuid4, uuid5
 
 import asyncpg
@@ -111,8 +111,18 @@ class Recorder(Protocol):
         """Sign and insert the entries, all in one go; raises rather than leave one out."""
 
 
+class Unit(Protocol):
+    """What a service collects in a transaction, to be written all at once: before the commit and at both ends of a savepoint."""
+
+    async def write(self, tx: "Tx") -> None:
+        """Write what was collected since the last time; raises what a handler would (Rejected)."""
+
+
+U = TypeVar("U", bound=Unit)
+
+
 class Tx:
-    """A named transaction. Audit entries and events are buffered and written, batched, just before the commit."""
+    """A named transaction. Audit entries, events and units are buffered and written, batched, just before the commit."""
 
     def __init__(self, connection: asyncpg.Connection, *, name: str, cause: UUID, actor: str, recorder: Recorder | None = None) -> None:
         self.connection = connection
@@ -127,6 +137,7 @@ class Tx:
         """The one instant of this transaction (UTC)."""
         self._pending: list[PendingEvent] = []
         self._audit: list[AuditEntry] = []
+        self._units: dict[type[Unit], Unit] = {}
         self._ordinal = 0
         self._leaves = False
         self._after_commit: list[Callable[[], None]] = []
@@ -181,6 +192,11 @@ class Tx:
         )
         self._audit.append(entry)
 
+    def unit(self, kind: type[U]) -> U:
+        """Return this transaction's one unit of a kind, made without arguments when it is first asked for."""
+        unit = self._units.setdefault(kind, kind())
+        return cast("U", unit)
+
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call something once the transaction has committed (never if it has not)."""
         self._after_commit.append(call)
@@ -188,11 +204,14 @@ class Tx:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo everything since here, buffers included, if the block raises; the error goes on."""
+        await self._write_units()
         marks = len(self._pending), len(self._audit), len(self._after_commit), self._ordinal
         try:
             async with self.connection.transaction():
                 yield
+                await self._write_units()
         except BaseException:
+            self._units.clear()
             del self._pending[marks[0] :], self._audit[marks[1] :], self._after_commit[marks[2] :]
             self._ordinal = marks[3]
             raise
@@ -208,10 +227,11 @@ class Tx:
             self.cause, self._ordinal, self.received = before
 
     async def flush(self, outbox: Outbox | None) -> bool:
-        """Write the buffered audit entries and events; returns whether any event has left in this transaction.
+        """Write the units, then the buffered audit entries and events; returns whether any event has left in this transaction.
 
         `Database.transaction` calls it before the commit; delivery also calls it earlier, to know whose events cannot leave.
         """
+        await self._write_units()
         audit, self._audit = self._audit, []
         pending, self._pending = self._pending, []
         if audit:
@@ -224,6 +244,10 @@ class Tx:
             await outbox.enqueue(self, pending)
         self._leaves = self._leaves or bool(pending)
         return self._leaves
+
+    async def _write_units(self) -> None:
+        for unit in list(self._units.values()):
+            await unit.write(self)
 
     def committed(self) -> None:
         """Run what waited for the commit."""

@@ -56,22 +56,29 @@ class _Changes:
     confirmed: dict[str, set[UUID]] = field(default_factory=dict)
 
 
-class Batch:
-    """Takes messages one after the other inside a transaction.
+class Isolation(StrEnum):
+    """How far the messages of a batch are kept apart: each way of failing costs the others what it must, and no more."""
 
-    With `isolated`, a handler's failure that no rule foresees parks the message; without, it raises HandlerFailedError so that
-    the messages are tried again one by one.
-    """
+    TOGETHER = "together"
+    """All or none: a message that a handler rejects, or fails at, raises HandlerFailedError."""
+    APART = "apart"
+    """Each in a savepoint, its consequences written there: a rejected one is parked; any other failure raises HandlerFailedError."""
+    ALONE = "alone"
+    """As apart, in a transaction that holds nothing else: a failure that no rule foresees parks the message too."""
+
+
+class Batch:
+    """Takes messages one after the other inside a transaction."""
 
     def __init__(
-        self, tx: Tx, *, service: str, handlers: Mapping[str, Handler], reader: MessageReader, outbox: Outbox | None, isolated: bool
+        self, tx: Tx, *, service: str, handlers: Mapping[str, Handler], reader: MessageReader, outbox: Outbox | None, isolation: Isolation
     ) -> None:
         self._tx = tx
         self._service = service
         self._handlers = handlers
         self._reader = reader
         self._outbox = outbox
-        self._isolated = isolated
+        self._isolation = isolation
         self._lasts: dict[Subject, int] = {}
         self._applied: set[UUID] = set()
         self._parked: dict[Subject, dict[UUID, _Parked]] = {}
@@ -196,23 +203,29 @@ class Batch:
         if read.event is None:
             return read.refused
         try:
-            async with self._tx.caused_by(header.event, received=read.message.value), self._tx.savepoint():
-                await self._handlers[header.type](read.event, self._tx)
-                if self._isolated:
-                    await self._tx.flush(self._outbox)
-        except Rejected as rejection:
-            return f"rejected:{rejection.code}"
+            async with self._tx.caused_by(header.event, received=read.message.value):
+                await self._handle(read.event, self._handlers[header.type])
         except Exception as error:
             if is_passing(error):
                 raise
-            if isinstance(error, Problem):
+            if self._isolation is Isolation.TOGETHER:
+                raise HandlerFailedError from error
+            if isinstance(error, Rejected | Problem):
                 return f"rejected:{error.code}"
-            if not self._isolated:
+            if self._isolation is Isolation.APART:
                 raise HandlerFailedError from error
             log.failure("handler_failed", error, event_type=header.type, event_id=header.event)
             return HANDLER_FAILED
         self._note_register(read.event)
         return None
+
+    async def _handle(self, event: Event, handler: Handler) -> None:
+        if self._isolation is Isolation.TOGETHER:
+            await handler(event, self._tx)
+            return
+        async with self._tx.savepoint():
+            await handler(event, self._tx)
+            await self._tx.flush(self._outbox)
 
     def _note_register(self, event: Event) -> None:
         if isinstance(event, SituationRegistered):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chassis.delivery import inbox_store as store
-from chassis.delivery.batch import Batch, Result
+from chassis.delivery.batch import Batch, Isolation, Result
 from chassis.delivery.failures import is_passing
 from chassis.delivery.messages import Message, MessageReader, Read
 from chassis.register import Register
@@ -93,7 +93,7 @@ class Receiver:
             return None
         read = self._reader.read(message)
         async with self.database.transaction("replay_message", by=SYSTEM) as tx:
-            batch = self._batch(tx, isolated=True)
+            batch = self._batch(tx, Isolation.ALONE)
             await batch.load([read])
             row = await store.lock_parked(tx, parked_id)
             if row is None:
@@ -123,24 +123,27 @@ class Receiver:
         return reads
 
     async def _take_part(self, reads: Sequence[Read]) -> tuple[int, set[str]]:
-        try:
-            return await self._take_together(reads, isolated=False)
-        except Exception as error:
-            if is_passing(error):
-                raise
-            log.failure("batch_failed", error, count=len(reads))
+        """Take messages as cheaply as they allow: together; if one is rejected, apart; if one fails, alone, so that the fault is found."""
+        for isolation in (Isolation.TOGETHER, Isolation.APART):
+            try:
+                return await self._take_together(reads, isolation)
+            except Exception as error:
+                if is_passing(error):
+                    raise
+                if isolation is Isolation.APART:
+                    log.failure("batch_failed", error, count=len(reads))
         registered: set[str] = set()
-        for index, read in enumerate(reads):  # one by one: so the fault is found at the message whose fault it is
-            registered |= (await self._take_together([read], isolated=True))[1]
+        for index, read in enumerate(reads):
+            registered |= (await self._take_together([read], Isolation.ALONE))[1]
             if self.stopped:
                 return index + 1, registered
         return len(reads), registered
 
-    async def _take_together(self, reads: Sequence[Read], *, isolated: bool) -> tuple[int, set[str]]:
+    async def _take_together(self, reads: Sequence[Read], isolation: Isolation) -> tuple[int, set[str]]:
         """Take messages in one transaction until too many in a row are parked; returns how many were taken."""
         in_a_row, counted, taken = self._parked_in_a_row, 0, 0
         async with self.database.transaction("receive_messages", by=SYSTEM) as tx:
-            batch = self._batch(tx, isolated=isolated)
+            batch = self._batch(tx, isolation)
             await batch.load(reads)
             for read in reads:
                 await batch.take(read)
@@ -155,8 +158,9 @@ class Receiver:
         self._parked_in_a_row = in_a_row
         return taken, batch.registered
 
-    def _batch(self, tx: Tx, *, isolated: bool) -> Batch:
-        return Batch(tx, service=self.service, handlers=self._handlers, reader=self._reader, outbox=self.database.outbox, isolated=isolated)
+    def _batch(self, tx: Tx, isolation: Isolation) -> Batch:
+        outbox = self.database.outbox
+        return Batch(tx, service=self.service, handlers=self._handlers, reader=self._reader, outbox=outbox, isolation=isolation)
 
     def _wake_after(self, tx: Tx) -> None:
         if self.database.outbox is not None:

@@ -101,7 +101,7 @@ async def moment_at(tx: Tx, situation: str, position: int | None, *, field: str 
     if position > now.position:
         raise Refusal("future_as_of", field)
     instant = await ledger.find_instant_of(tx, situation, position)
-    return Moment(situation=situation, position=position, instant=instant, side=now.side)
+    return now.at(position, instant=instant)
 
 
 def as_of_document(moment: Moment) -> dict[str, Any]:

@@ -1,107 +1,197 @@
-"""Posts one entry of the ledger on a side: the reverse of what it supersedes and what follows from it. Live and rebuild alike."""
+"""Posts entries of the ledger on a side: the reverse of what each supersedes and what follows from it. Live and rebuild alike.
 
-from collections.abc import Set
-from dataclasses import replace
+What stands of everything that the entries concern is read first, all at once; they are posted one after the other in memory; what they
+leave is written at the end, all at once. So many entries cost as many statements as one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from aggregation import messages
-from aggregation.domain.incident import keys_of, rows_of
+from aggregation.domain.incident import Incident, Rows, keys_of, rows_of
 from aggregation.messages import Fact, incident_and_key
-from aggregation.store import books
-from aggregation.store.books import Stored
-from aggregation.store.ledger import Entry
+from aggregation.store import books, ledger
+from aggregation.store.books import Changes, ImbalanceError, Link, StoredIncident
+from aggregation.store.ledger import Entry, NewFact
 from aggregation.store.sides import Side
 from chassis.errors import Rejected
 from chassis.storage import Tx
+from contracts.events import ChildrenLinked, ChildrenUnlinked, IncidentCoded, ViolationDecided, ViolationLinked, ViolationUnlinked
 
 
-async def post(tx: Tx, side: Side, entry: Entry) -> None:
-    """Post one entry; raises Rejected for a link that stands already or an undoing of one that does not."""
+class Journal:
+    """The facts that a transaction has taken in and not posted yet: a unit of the transaction."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, list[NewFact]] = {}
+
+    def add(self, situation: str, fact: NewFact) -> None:
+        """Take in a fact; its position is given when it is posted."""
+        self._facts.setdefault(situation, []).append(fact)
+
+    async def write(self, tx: Tx) -> None:
+        """Give the facts their positions and post them; the situations in one order for all, so that none waits for another."""
+        facts, self._facts = self._facts, {}
+        for situation in sorted(facts):
+            entries, side = await ledger.add_positions(tx, situation, facts[situation])
+            await post(tx, side, situation, entries)
+
+
+class EntryRejectedError(Rejected):
+    """An entry that cannot be posted: a link that stands already or an undoing of one that does not."""
+
+    def __init__(self, code: str, position: int) -> None:
+        super().__init__(code)
+        self.position = position
+
+
+async def post(tx: Tx, side: Side, situation: str, entries: Sequence[Entry]) -> None:
+    """Post entries of one situation in their order; raises EntryRejectedError, and ImbalanceError if the side's rows contradict them."""
+    named = {name for entry in entries for name in _concerned(entry)}
+    links = await books.list_links(tx, side, situation, named) if named else {}
+    incidents = await books.list_incidents(tx, side, situation, named | {link.incident for link in links}) if named else {}
+    pairs = {_pair(entry) for entry in entries if entry.kind in (ChildrenLinked.type, ChildrenUnlinked.type)}
+    joined = await books.list_child_links(tx, side, situation, pairs) if pairs else set()
+    open_books = Books(incidents=incidents, links=links, joined=joined)
+    for entry in entries:
+        open_books.post(entry)
+    await books.save(tx, side, situation, open_books.changes)
+
+
+class Books:
+    """What stands of the incidents and links that some entries concern, in memory, and what posting them changes."""
+
+    def __init__(self, *, incidents: Mapping[str, StoredIncident], links: Mapping[Link, bool], joined: Iterable[tuple[str, str]]) -> None:
+        self._links: dict[str, dict[Link, bool]] = defaultdict(dict)
+        """By the incident of the duplicate, whether the original exists."""
+        self._links_to: dict[str, set[Link]] = defaultdict(set)
+        """By the incident of the original."""
+        for link, present in links.items():
+            self._links[link.incident][link] = present
+            self._links_to[link.of_incident].add(link)
+        self._cases = {name: _Case(stored) for name, stored in incidents.items()}
+        for name, case in self._cases.items():
+            case.rows = rows_of(self._incident(name, case))
+        self._joined = set(joined)
+        self.changes = Changes()
+
+    def post(self, entry: Entry) -> None:
+        """Post one entry; raises EntryRejectedError."""
+        match entry.kind:
+            case IncidentCoded.type:
+                self._post_coded(entry)
+            case ViolationDecided.type:
+                self._post_decided(entry)
+            case ViolationLinked.type | ViolationUnlinked.type:
+                self._post_duplicate(entry, stands=entry.kind == ViolationLinked.type)
+            case ChildrenLinked.type | ChildrenUnlinked.type:
+                self._post_child_link(entry, sign=1 if entry.kind == ChildrenLinked.type else -1)
+            case _:
+                raise EntryRejectedError("fact.unknown_kind", entry.position)
+
+    def _post_coded(self, entry: Entry) -> None:
+        """A revision may lose violations or bring them back: the duplicates of those count again, or no longer."""
+        case = self._case(entry.subject)
+        case.coded_at, case.coded = entry.position, messages.coded_from(entry.fact, region=entry.region)
+        keys = keys_of(case.coded)
+        changed = [link for link in self._links_to[entry.subject] if self._links[link.incident][link] != (link.of_violation in keys)]
+        for link in changed:
+            self._keep(link, present=link.of_violation in keys)
+        self._save(entry.subject, case)
+        for incident in sorted({entry.subject, *(link.incident for link in changed)}):
+            self._repost(entry, incident)
+
+    def _post_decided(self, entry: Entry) -> None:
+        case, key = self._case(entry.subject), entry.fact["violation"]
+        kept: Fact = {name: entry.fact[name] for name in ("outcome", "decided_on", "attribution") if name in entry.fact}
+        case.kept[key], case.decisions[key] = kept, messages.decision_from(kept)
+        self._save(entry.subject, case)
+        self._repost(entry, entry.subject)
+
+    def _post_duplicate(self, entry: Entry, *, stands: bool) -> None:
+        link = Link(*incident_and_key(entry.fact["violation"]), *incident_and_key(entry.fact["of"]))
+        if stands == (link in self._links[link.incident]):
+            raise EntryRejectedError("link.already_stands" if stands else "link.does_not_stand", entry.position)
+        if stands:
+            self._links_to[link.of_incident].add(link)
+            self._keep(link, present=link.of_violation in keys_of(self._case(link.of_incident).coded))
+        else:
+            self._links_to[link.of_incident].remove(link)
+            del self._links[link.incident][link]
+            self.changes.links[link] = None
+        self._repost(entry, link.incident)
+
+    def _post_child_link(self, entry: Entry, *, sign: int) -> None:
+        one, other = pair = _pair(entry)
+        if one == other:
+            raise EntryRejectedError("link.to_itself", entry.position)
+        if (sign == 1) == (pair in self._joined):
+            raise EntryRejectedError("link.already_stands" if sign == 1 else "link.does_not_stand", entry.position)
+        self._joined ^= {pair}
+        self.changes.child_links.append((entry.position, sign, one, other))
+
+    def _case(self, incident: str) -> "_Case":
+        return self._cases.setdefault(incident, _Case(_NOTHING))
+
+    def _incident(self, name: str, case: "_Case") -> Incident:
+        suppressed = {link.violation for link, present in self._links[name].items() if present}
+        return Incident(id=name, coded=case.coded, decisions=case.decisions, suppressed=suppressed)
+
+    def _keep(self, link: Link, *, present: bool) -> None:
+        self._links[link.incident][link] = self.changes.links[link] = present
+
+    def _save(self, name: str, case: "_Case") -> None:
+        self.changes.incidents[name] = case.coded_at, case.kept
+
+    def _repost(self, entry: Entry, name: str) -> None:
+        """Post the difference between what an incident contributed and what it contributes now."""
+        case = self._case(name)
+        before, case.rows = case.rows, rows_of(self._incident(name, case))
+        for rows, sign in ((before.without(case.rows), -1), (case.rows.without(before), 1)):
+            self._note(entry.position, sign, name, rows)
+
+    def _note(self, position: int, sign: int, incident: str, rows: Rows) -> None:
+        changes = self.changes
+        changes.memberships += [(position, sign, membership) for membership in rows.memberships]
+        changes.records += [(position, sign, incident, record) for record in rows.records]
+        for posting in rows.postings:
+            changes.postings.append((position, sign, posting))
+            if sign == 1:
+                if posting.violation in changes.risen:
+                    raise ImbalanceError(f"twice at position {position}")
+                changes.risen[posting.violation] = position, posting
+            elif changes.risen.pop(posting.violation, None) is None:
+                changes.fallen.add(posting.violation)
+
+
+class _Case:
+    """An incident as it stands, and what it contributes."""
+
+    __slots__ = ("coded", "coded_at", "decisions", "kept", "rows")
+
+    def __init__(self, stored: StoredIncident) -> None:
+        self.coded_at = stored.coded_at
+        self.coded = None if stored.coded is None else messages.coded_from(stored.coded, region=stored.region)
+        self.kept = dict(stored.decisions)
+        self.decisions = {key: messages.decision_from(decision) for key, decision in stored.decisions.items()}
+        self.rows = Rows()
+
+
+_NOTHING = StoredIncident(coded_at=None, coded=None, region=None, decisions={})
+
+
+def _concerned(entry: Entry) -> Iterable[str]:
+    """Yield the incidents that an entry speaks of."""
     match entry.kind:
-        case "incident.coded.v1":
-            await _post_coded(tx, side, entry)
-        case "violation.decided.v1":
-            await _post_decided(tx, side, entry)
-        case "violation.linked.v1" | "violation.unlinked.v1":
-            await _post_duplicate(tx, side, entry, stands=entry.kind == "violation.linked.v1")
-        case "children.linked.v1" | "children.unlinked.v1":
-            await _post_child_link(tx, side, entry, sign=1 if entry.kind == "children.linked.v1" else -1)
+        case IncidentCoded.type | ViolationDecided.type:
+            yield entry.subject
+        case ViolationLinked.type | ViolationUnlinked.type:
+            yield incident_and_key(entry.fact["violation"])[0]
+            yield incident_and_key(entry.fact["of"])[0]
         case _:
-            raise Rejected("fact.unknown_kind")
+            return
 
 
-async def _post_coded(tx: Tx, side: Side, entry: Entry) -> None:
-    """A revision may lose violations or bring them back: the duplicates of those count again, or no longer."""
-    stored = await books.get_incident(tx, side, entry.situation, entry.subject)
-    coded = messages.coded_from(entry.fact, region=entry.region)
-    gained, lost = keys_of(coded) - keys_of(stored.incident.coded), keys_of(stored.incident.coded) - keys_of(coded)
-    others = await _wake_and_rest(tx, side, entry, gained=gained, lost=lost) if stored.named and (gained or lost) else {}
-    own = others.pop(entry.subject, None)
-    suppressed = stored.incident.suppressed if own is None else await _suppressed(tx, side, entry, entry.subject)
-    await books.save_incident(
-        tx,
-        side,
-        entry,
-        entry.subject,
-        coded=entry.fact,
-        region=entry.region,
-        decisions=stored.decisions,
-        before=rows_of(stored.incident),
-        after=rows_of(replace(stored.incident, coded=coded, suppressed=suppressed)),
-    )
-    for incident, old in sorted(others.items()):
-        await _repost(tx, side, entry, incident, old)
-
-
-async def _wake_and_rest(tx: Tx, side: Side, entry: Entry, *, gained: frozenset[str], lost: frozenset[str]) -> dict[str, Stored]:
-    """Wake the links to violations that came and put those to violations that went to rest; returns their incidents as before."""
-    names = await books.list_duplicates_of(tx, side, entry.situation, entry.subject, sorted(gained | lost))
-    before = {name: await books.get_incident(tx, side, entry.situation, name) for name in names}
-    await books.save_presence(tx, side, entry.situation, entry.subject, held=sorted(gained), gone=sorted(lost))
-    return before
-
-
-async def _suppressed(tx: Tx, side: Side, entry: Entry, incident: str) -> Set[str]:
-    return (await books.get_incident(tx, side, entry.situation, incident)).incident.suppressed
-
-
-async def _post_decided(tx: Tx, side: Side, entry: Entry) -> None:
-    stored = await books.get_incident(tx, side, entry.situation, entry.subject)
-    key = entry.fact["violation"]
-    kept: Fact = {name: entry.fact[name] for name in ("outcome", "decided_on", "attribution") if name in entry.fact}
-    decisions = {**stored.incident.decisions, key: messages.decision_from(kept)}
-    await books.save_incident(
-        tx,
-        side,
-        entry,
-        entry.subject,
-        coded=stored.coded,
-        region=stored.region,
-        decisions={**stored.decisions, key: kept},
-        before=rows_of(stored.incident),
-        after=rows_of(replace(stored.incident, decisions=decisions)),
-    )
-
-
-async def _post_duplicate(tx: Tx, side: Side, entry: Entry, *, stands: bool) -> None:
-    violation, of = incident_and_key(entry.fact["violation"]), incident_and_key(entry.fact["of"])
-    stored = await books.get_incident(tx, side, entry.situation, violation[0])
-    if stands:
-        if not await books.add_duplicate(tx, side, entry.situation, violation=violation, of=of, present=books.pattern(of[1])):
-            raise Rejected("link.already_stands")
-    elif not await books.delete_duplicate(tx, side, entry.situation, violation=violation, of=of):
-        raise Rejected("link.does_not_stand")
-    await _repost(tx, side, entry, violation[0], stored)
-
-
-async def _post_child_link(tx: Tx, side: Side, entry: Entry, *, sign: int) -> None:
+def _pair(entry: Entry) -> tuple[str, str]:
     one, other = sorted((entry.fact["child"], entry.fact["of"]))
-    if one == other:
-        raise Rejected("link.to_itself")
-    if not await books.add_child_link(tx, side, entry.situation, entry.position, pair=(one, other), sign=sign):
-        raise Rejected("link.already_stands" if sign == 1 else "link.does_not_stand")
-
-
-async def _repost(tx: Tx, side: Side, entry: Entry, incident: str, old: Stored) -> None:
-    """Post what a change of links makes of an incident."""
-    new = await books.get_incident(tx, side, entry.situation, incident)
-    await books.add_rows(tx, side, entry, incident, before=rows_of(old.incident), after=rows_of(new.incident))
+    return one, other

@@ -1,7 +1,6 @@
 """Compares two moments of a window (C12): reads what the postings between them changed and who made the change."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from aggregation.domain import changes
 from aggregation.domain.changes import Change
@@ -30,11 +29,7 @@ async def _through_children(tx: Tx, scope: Scope, *, since: int) -> dict[str, se
     changed = await history.list_record_changes(tx, scope, since=since)
     if not changed:
         return {}
-    edges = {
-        edge
-        for position in (since, scope.moment.position)
-        for edge in await figures.list_child_links(tx, replace(scope.moment, position=position))
-    }
+    edges = {edge for position in (since, scope.moment.position) for edge in await figures.list_child_links(tx, scope.moment.at(position))}
     names = components(edges, {end for edge in edges for end in edge} | changed.keys())
     positions: dict[str, set[int]] = {}
     for record, at in changed.items():

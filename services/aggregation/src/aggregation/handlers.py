@@ -1,11 +1,12 @@
-"""What each coded fact does: it takes the next position of its situation and is posted there."""
+"""What each coded fact does: it is taken in, to get the next position of its situation and be posted there with its batch."""
 
 from datetime import timedelta
 from typing import Final
 
-from aggregation import bookkeeping
-from aggregation.messages import fact_of, subject_of
+from aggregation.bookkeeping import Journal
+from aggregation.messages import fact_of, json_text, subject_of
 from aggregation.store import books, ledger
+from aggregation.store.ledger import NewFact
 from chassis.errors import Rejected, Unavailable
 from chassis.register import Register
 from chassis.storage import Handler, Tx
@@ -45,27 +46,27 @@ class Handlers:
 
     async def incident_coded(self, event: IncidentCoded, tx: Tx) -> None:
         """Count an incident as first recorded or as revised."""
-        await self._apply(tx, event, region=await self._region(tx, event))
+        self._apply(tx, event, region=await self._region(tx, event))
 
     async def violation_decided(self, event: ViolationDecided, tx: Tx) -> None:
         """Put the task force's newest decision in force (C1)."""
-        await self._apply(tx, event)
+        self._apply(tx, event)
 
     async def violation_linked(self, event: ViolationLinked, tx: Tx) -> None:
         """Let a duplicate count nowhere while the link stands and its original exists."""
-        await self._apply(tx, event)
+        self._apply(tx, event)
 
     async def violation_unlinked(self, event: ViolationUnlinked, tx: Tx) -> None:
         """Let a violation count again that is no duplicate after all."""
-        await self._apply(tx, event)
+        self._apply(tx, event)
 
     async def children_linked(self, event: ChildrenLinked, tx: Tx) -> None:
         """Count two records as one child (C9)."""
-        await self._apply(tx, event)
+        self._apply(tx, event)
 
     async def children_unlinked(self, event: ChildrenUnlinked, tx: Tx) -> None:
         """Count two records as two children again."""
-        await self._apply(tx, event)
+        self._apply(tx, event)
 
     async def situation_removed(self, situation: str, tx: Tx) -> None:
         """Forget a scratch situation."""
@@ -74,18 +75,20 @@ class Handlers:
             await books.delete_situation(tx, side, situation)
         self._regions.pop(situation, None)
 
-    async def _apply(self, tx: Tx, event: CodedFact, *, region: str | None = None) -> None:
-        entry, side = await ledger.add_position(
-            tx,
-            situation=event.situation,
-            event_id=tx.cause,
-            kind=event.type,
-            subject=subject_of(event),
-            fact=fact_of(event),
-            region=region,
-            recorded_at=event.recorded_at,
+    def _apply(self, tx: Tx, event: CodedFact, *, region: str | None = None) -> None:
+        fact = fact_of(event)
+        tx.unit(Journal).add(
+            event.situation,
+            NewFact(
+                event_id=tx.cause,
+                kind=event.type,
+                subject=subject_of(event),
+                fact=fact,
+                json=json_text(fact),
+                region=region,
+                recorded_at=event.recorded_at,
+            ),
         )
-        await bookkeeping.post(tx, side, entry)
 
     async def _region(self, tx: Tx, event: IncidentCoded) -> str | None:
         """Return the region of an incident's place; the register is asked again, as of this transaction, for what it does not know."""

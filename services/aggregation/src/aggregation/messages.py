@@ -1,7 +1,9 @@
 """Coded facts as the ledger keeps them (the event's JSON without its situation), and the domain's reading of them."""
 
+import json
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -105,34 +107,32 @@ def incident_from(
     )
 
 
-def posting_row(posting: Posting, sign: int) -> Fact:
-    """Write a posting as the store takes it."""
-    return {
-        **_dimensions(posting, sign),
-        "amount": posting.amount,
-        **dict(zip(_SEX_COLUMNS, posting.tally, strict=True)),
-        **{f"beyond_{name}": number for name, number in zip(_SEX_COLUMNS, posting.beyond, strict=True)},
-        "lines": list(posting.lines),
-        "region": posting.region,
-        "details": {name: list(codes) for name, codes in posting.details},
-    }
+def posting_values(posting: Posting) -> tuple[Any, ...]:
+    """Write a posting as the store's columns take it: its dimensions, amount, numbers, region, lines, and details as JSON."""
+    return (
+        *_dimensions(posting),
+        posting.amount,
+        *posting.tally,
+        *posting.beyond,
+        posting.region,
+        posting.lines,
+        _details(posting.details),
+    )
 
 
-def membership_row(membership: Membership, sign: int) -> Fact:
-    """Write a membership as the store takes it."""
-    return {
-        **_dimensions(membership, sign),
-        "kind": membership.kind.value,
-        "member": membership.member,
-        "sex": membership.sex,
-        "age": membership.age,
-        **dict(zip(_SEX_COLUMNS, membership.size, strict=True)),
-    }
+def membership_values(row: Membership) -> tuple[Any, ...]:
+    """Write a membership as the store's columns take it."""
+    return (*_dimensions(row), row.kind, row.member, row.sex, row.age, *row.size)
 
 
-def record_row(record: Record, sign: int) -> Fact:
-    """Write a victim record as the store takes it."""
-    return {"sign": sign, "child": record.child, "sex": record.sex.value, "age": record.age}
+def record_values(record: Record) -> tuple[Any, ...]:
+    """Write a victim record as the store's columns take it."""
+    return record.child, record.sex, record.age
+
+
+def json_text(value: object) -> str:
+    """Write what goes into a jsonb column."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def incident_and_key(ref: str) -> tuple[str, str]:
@@ -144,17 +144,13 @@ def incident_and_key(ref: str) -> tuple[str, str]:
         return incident, key
 
 
-def _dimensions(row: Posting | Membership, sign: int) -> Fact:
-    return {
-        "sign": sign,
-        "violation": row.violation,
-        "type": row.type.value,
-        "standing": row.standing.value,
-        "decided_on": row.decided_on.isoformat() if row.decided_on else None,
-        "occurred_from": row.occurred_from.isoformat(),
-        "ended_on": row.ended_on.isoformat() if row.ended_on else None,
-        "late_by_quarter": row.late_by_quarter,
-    }
+def _dimensions(row: Posting | Membership) -> tuple[Any, ...]:
+    return row.violation, row.type, row.standing, row.decided_on, row.occurred_from, row.ended_on, row.late_by_quarter
+
+
+@lru_cache(maxsize=4096)
+def _details(details: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    return json_text(dict(details))
 
 
 def _violation(entry: Mapping[str, Any]) -> Violation:

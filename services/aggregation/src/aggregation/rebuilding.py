@@ -3,14 +3,16 @@
 from typing import Final, cast
 
 from aggregation import bookkeeping
+from aggregation.bookkeeping import EntryRejectedError
 from aggregation.domain.rebuild import Rebuild, State
 from aggregation.store import books, ledger, rebuilds
 from aggregation.store.sides import Side, other_side
-from chassis.errors import Rejected
 from chassis.storage import SYSTEM, Database, Tx
 
-REPLAYED_AT_ONCE: Final = 500
+DELETED_AT_ONCE: Final = 50_000
+REPLAYED_AT_ONCE: Final = 1_000
 COMPARED_AT_ONCE: Final = 20_000
+"""Steps stay small: each is a transaction that a crash undoes, and the memory of one is the memory of all."""
 
 
 async def advance(database: Database) -> bool:
@@ -22,8 +24,8 @@ async def advance(database: Database) -> bool:
         try:
             async with tx.savepoint():
                 await _step(tx, rebuild)
-        except Rejected as rejection:
-            await _refuse(tx, rebuild, {"table": "positions", "position": rebuild.replayed + 1, "reason": rejection.code})
+        except EntryRejectedError as rejection:
+            await _refuse(tx, rebuild, {"table": "positions", "position": rejection.position, "reason": rejection.code})
     return True
 
 
@@ -36,8 +38,8 @@ async def work(database: Database) -> None:
 async def _step(tx: Tx, rebuild: Rebuild) -> None:
     match rebuild.state:
         case State.CLEARING:
-            await books.delete_situation(tx, _shadow(rebuild), rebuild.situation)
-            await _save(tx, rebuild, State.REPLAYING)
+            if not await books.delete_some(tx, _shadow(rebuild), rebuild.situation, limit=DELETED_AT_ONCE):
+                await _save(tx, rebuild, State.REPLAYING)
         case State.REPLAYING:
             await _replay_some(tx, rebuild)
         case State.COMPARING:
@@ -47,7 +49,7 @@ async def _step(tx: Tx, rebuild: Rebuild) -> None:
 
 
 async def _replay_some(tx: Tx, rebuild: Rebuild) -> None:
-    replayed = await _replay(tx, rebuild, after=rebuild.replayed, up_to=rebuild.target, limit=REPLAYED_AT_ONCE)
+    replayed = await _replay(tx, rebuild, after=rebuild.replayed, up_to=rebuild.target)
     await _save(tx, rebuild, State.COMPARING if replayed >= rebuild.target else State.REPLAYING, replayed=replayed)
 
 
@@ -55,7 +57,7 @@ async def _compare_some(tx: Tx, rebuild: Rebuild) -> None:
     """Compare what has been replayed; once all is alike and little is left, finish with writers kept away."""
     if rebuild.compared < rebuild.replayed:
         up_to = min(rebuild.compared + COMPARED_AT_ONCE, rebuild.replayed)
-        if await _alike(tx, rebuild, after=rebuild.compared, up_to=up_to):
+        if await _alike(tx, rebuild, after=rebuild.compared, up_to=up_to, replayed=rebuild.replayed):
             await _save(tx, rebuild, State.COMPARING, compared=up_to)
         return
     now = (await ledger.get_now(tx, rebuild.situation)).position
@@ -67,8 +69,14 @@ async def _compare_some(tx: Tx, rebuild: Rebuild) -> None:
 
 async def _finish(tx: Tx, rebuild: Rebuild) -> None:
     newest, live = await rebuilds.lock_ledger(tx, rebuild.situation)
-    replayed = await _replay(tx, rebuild, after=rebuild.replayed, up_to=newest, limit=newest - rebuild.replayed)
-    if not await _alike(tx, rebuild, after=rebuild.replayed, up_to=replayed):
+    replayed = rebuild.replayed
+    while replayed < newest:
+        replayed = await _replay(tx, rebuild, after=replayed, up_to=newest)
+    if not await _alike(tx, rebuild, after=rebuild.replayed, up_to=replayed, replayed=replayed):
+        return
+    extra = await rebuilds.find_extra(tx, rebuild.situation, live=live)
+    if extra is not None:
+        await _refuse(tx, rebuild, extra)
         return
     await _save(tx, rebuild, State.COMPARING, replayed=replayed, compared=replayed, target=newest)
     await rebuilds.save_side(tx, rebuild.situation, other_side(live))
@@ -76,16 +84,17 @@ async def _finish(tx: Tx, rebuild: Rebuild) -> None:
     tx.audit("counts.swap", situation=rebuild.situation, detail={"position": newest})
 
 
-async def _replay(tx: Tx, rebuild: Rebuild, *, after: int, up_to: int, limit: int) -> int:
-    entries = await ledger.list_entries(tx, rebuild.situation, after=after, up_to=up_to, limit=limit)
-    for entry in entries:
-        await bookkeeping.post(tx, _shadow(rebuild), entry)
+async def _replay(tx: Tx, rebuild: Rebuild, *, after: int, up_to: int) -> int:
+    """Post the next entries; at most so many that their memory is bounded."""
+    entries = await ledger.list_entries(tx, rebuild.situation, after=after, up_to=up_to, limit=REPLAYED_AT_ONCE)
+    await bookkeeping.post(tx, _shadow(rebuild), rebuild.situation, entries)
     return entries[-1].position if entries else after
 
 
-async def _alike(tx: Tx, rebuild: Rebuild, *, after: int, up_to: int) -> bool:
+async def _alike(tx: Tx, rebuild: Rebuild, *, after: int, up_to: int, replayed: int) -> bool:
     """Compare a stretch; the first difference ends the rebuild without a swap."""
-    difference = await rebuilds.find_difference(tx, rebuild.situation, live=other_side(_shadow(rebuild)), after=after, up_to=up_to)
+    live = other_side(_shadow(rebuild))
+    difference = await rebuilds.find_difference(tx, rebuild.situation, live=live, after=after, up_to=up_to, replayed=replayed)
     if difference is not None:
         await _refuse(tx, rebuild, difference)
     return difference is None

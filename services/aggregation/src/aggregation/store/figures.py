@@ -12,13 +12,15 @@ from aggregation.domain.periods import LateRule, Window
 from aggregation.domain.sexes import Sexes
 from aggregation.store.ledger import Moment
 from aggregation.store.sides import on
+from aggregation.store.standing import at
 from chassis.storage import Tx
 from contracts.vocabulary import CHILD_TYPES, COUNTED_TYPES, Sex, ViolationType
 
 _CHILD_TYPES: Final = sorted(kind.value for kind in CHILD_TYPES)
 _COUNTED_TYPES: Final = sorted(kind.value for kind in COUNTED_TYPES)
-_VERIFIED: Final = "situation = $1 and position <= $2 and standing = 'verified' and decided_on >= $3 and decided_on < $4"
-_UNVERIFIED: Final = """situation = $1 and position <= $2 and standing = 'unverified' and $3::date < $4::date
+_VERIFIED: Final = "situation = $1 and standing = 'verified' and decided_on >= $3 and decided_on < $4"
+_MEMBERS: Final = f"{_VERIFIED} and position <= $2"
+_UNVERIFIED: Final = """situation = $1 and standing = 'unverified' and $3::date < $4::date
     and ((ended_on >= $3 and ended_on < $4) or (ended_on is null and occurred_from < $4))"""
 _LATE: Final = "case when $5 = 'quarter' then late_by_quarter else ended_on < $3 end"
 
@@ -37,8 +39,8 @@ class Scope:
         return self.moment.situation, self.moment.position, self.window.start, self.window.end, self.late_rule.value
 
     def on_side(self, statement: str) -> str:
-        """Return the statement on the side that is live at the moment."""
-        return on(self.moment.side, statement)
+        """Return the statement on the side that is live, with `postings_then` as they stood at the moment."""
+        return at(self.moment, statement)
 
 
 def _cells_sql(standing: Standing, dimension: str) -> str:
@@ -50,7 +52,7 @@ def _cells_sql(standing: Standing, dimension: str) -> str:
             sum(sign * amount)::bigint as amount, sum(sign * boys)::bigint as boys, sum(sign * girls)::bigint as girls,
             sum(sign * unknown)::bigint as unknown, sum(sign * beyond_boys)::bigint as beyond_boys,
             sum(sign * beyond_girls)::bigint as beyond_girls, sum(sign * beyond_unknown)::bigint as beyond_unknown
-        from counts_side.postings where {where}
+        from postings_then where {where}
         group by 1, 2, 3, 4, 5, 6, 7 having sum(sign) <> 0 order by 1
     """  # noqa: S608 - our own words
 
@@ -95,7 +97,7 @@ _LINKS_OF_SET: Final = f"""
         union select other, one from counts_side.child_links where situation = $1 and position <= $2
     ), reached (name) as (
         select member from counts_side.memberships
-        where {_VERIFIED} and $5::text is not null and kind = 'victim' and member in (select name from ends)
+        where {_MEMBERS} and $5::text is not null and kind = 'victim' and member in (select name from ends)
         union
         select ends.other from reached join ends on ends.name = reached.name
     )
@@ -130,7 +132,7 @@ async def list_records(tx: Tx, moment: Moment, children: Iterable[str]) -> list[
 
 _SUFFERED: Final = f"""
     select member, violation, type, sex, age, {_LATE} as late from counts_side.memberships
-    where {_VERIFIED} and kind = 'victim' and type = any($6::text[]) and ($7::text[] is null or member = any($7::text[]))
+    where {_MEMBERS} and kind = 'victim' and type = any($6::text[]) and ($7::text[] is null or member = any($7::text[]))
     group by 1, 2, 3, 4, 5, 6 having sum(sign) > 0
 """  # noqa: S608 - our own words
 
@@ -156,7 +158,7 @@ _AFFECTED: Final = f"""
         select member, sex, age, coalesce(sum(sign) filter (where not {_LATE}), 0) > 0 as on_time,
             coalesce(sum(sign) filter (where {_LATE}), 0) > 0 as late
         from counts_side.memberships
-        where {_VERIFIED} and kind = 'victim' and type = any($6::text[]) and member <> all($7::text[])
+        where {_MEMBERS} and kind = 'victim' and type = any($6::text[]) and member <> all($7::text[])
         group by member, sex, age
     ) as child where on_time or late group by sex, age, on_time, late
 """  # noqa: S608 - our own words
@@ -183,7 +185,7 @@ _AFFECTED_GROUPS: Final = f"""
         select member, boys, girls, unknown, coalesce(sum(sign) filter (where not {_LATE}), 0) > 0 as on_time,
             coalesce(sum(sign) filter (where {_LATE}), 0) > 0 as late
         from counts_side.memberships
-        where {_VERIFIED} and kind = 'group' and type = any($6::text[])
+        where {_MEMBERS} and kind = 'group' and type = any($6::text[])
         group by member, boys, girls, unknown
     ) as one_group where on_time or late group by on_time, late
 """  # noqa: S608 - our own words
@@ -197,7 +199,7 @@ async def list_affected_groups(tx: Tx, scope: Scope) -> list[AffectedGroups]:
 
 _GROUP_PARTS: Final = f"""
     select member, boys, girls, unknown, violation, type, {_LATE} as late from counts_side.memberships
-    where {_VERIFIED} and kind = 'group' and type = any($6::text[])
+    where {_MEMBERS} and kind = 'group' and type = any($6::text[])
     group by 1, 2, 3, 4, 5, 6, 7 having sum(sign) > 0
 """  # noqa: S608 - our own words
 
@@ -226,8 +228,8 @@ _MULTIPLE: Final = """
         group by {columns}, violation, type having sum(sign) > 0
     ) as part group by {columns} having count(*) >= 2
 """
-_MULTIPLE_CHILDREN: Final = _MULTIPLE.format(columns="member, sex, age", where=_VERIFIED, kind="victim")
-_MULTIPLE_GROUPS: Final = _MULTIPLE.format(columns="member, boys, girls, unknown", where=_VERIFIED, kind="group")
+_MULTIPLE_CHILDREN: Final = _MULTIPLE.format(columns="member, sex, age", where=_MEMBERS, kind="victim")
+_MULTIPLE_GROUPS: Final = _MULTIPLE.format(columns="member, boys, girls, unknown", where=_MEMBERS, kind="group")
 
 
 async def list_multiple_children(tx: Tx, scope: Scope, *, linked: Iterable[str]) -> list[MultipleChild]:
@@ -252,12 +254,12 @@ async def list_multiple_groups(tx: Tx, scope: Scope) -> list[MultipleGroup]:
 async def list_flaws(tx: Tx, moment: Moment) -> list[Flaw]:
     """Return verified violations that lack a required field, by their names, whatever any window (C11)."""
     rows = await tx.fetch(
-        on(
-            moment.side,
+        at(
+            moment,
             """
             select violation, decided_on is null as no_day, region is null as no_place, lines = '{_unattributed}' as no_attribution
-            from counts_side.postings
-            where situation = $1 and position <= $2 and standing = 'verified'
+            from postings_then
+            where situation = $1 and standing = 'verified'
                 and (decided_on is null or region is null or lines = '{_unattributed}')
             group by 1, 2, 3, 4 having sum(sign) > 0 order by violation
             """,

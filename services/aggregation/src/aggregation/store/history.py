@@ -6,6 +6,7 @@ from typing import Any, Final
 from aggregation.domain.changes import Cause, Place
 from aggregation.domain.sexes import Sexes
 from aggregation.store.figures import Scope
+from aggregation.store.standing import COLUMNS
 from chassis.storage import Tx
 
 _INSIDE: Final = """(
@@ -14,18 +15,18 @@ _INSIDE: Final = """(
         and ((ended_on >= $3 and ended_on < $4) or (ended_on is null and occurred_from < $4))))"""
 _LATE: Final = "standing = 'verified' and case when $5 = 'quarter' then late_by_quarter else ended_on < $3 end"
 _DIMENSIONS: Final = f"violation, standing, type, {_LATE} as late, decided_on, amount, boys, girls, unknown, lines, region, details"
+_GROUPED: Final = "group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
 _PLACES: Final = f"""
-    select {_DIMENSIONS}, coalesce(sum(sign) filter (where position <= $6), 0) as before, sum(sign) as after
-    from counts_side.postings
-    where situation = $1 and position <= $2 and {_INSIDE} and violation in (
-        select violation from counts_side.postings where situation = $1 and position > $6 and position <= $2)
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
-    having coalesce(sum(sign) filter (where position <= $6), 0) <> sum(sign)
+    with posted as materialized (
+        select sign, {COLUMNS} from counts_side.postings where situation = $1 and position > $6 and position <= $2
+    )
+    select {_DIMENSIONS}, sum(stood - change)::bigint as before, sum(stood)::bigint as after from (
+        select sign as stood, 0 as change, {COLUMNS} from postings_then where violation in (select violation from posted)
+        union all select 0, sign, {COLUMNS} from posted
+    ) as either where {_INSIDE} {_GROUPED} having sum(change) <> 0
 """  # noqa: S608 - our own words
 _PLACES_NOW: Final = f"""
-    select {_DIMENSIONS} from counts_side.postings
-    where situation = $1 and position <= $2 and {_INSIDE} and violation = any($6::text[])
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 having sum(sign) <> 0
+    select {_DIMENSIONS} from postings_then where {_INSIDE} and violation = any($6::text[]) {_GROUPED} having sum(sign) <> 0
 """  # noqa: S608 - our own words
 
 

@@ -1,7 +1,9 @@
 """SQL of the ledger: positions in commit order per situation, one writer at a time."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +25,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewFact:
+    """A fact that has no position yet, also as the JSON that the ledger takes."""
+
+    event_id: UUID
+    kind: str
+    subject: str
+    fact: Fact
+    json: str
+    region: str | None
+    recorded_at: datetime
+
+
+class Reading(StrEnum):
+    """How what stood at a moment is found; all three find the same."""
+
+    NOW = "now"
+    """Nothing has come since: what stands."""
+    BACKWARD = "backward"
+    """What stands, and the reverse of what came since."""
+    FORWARD = "forward"
+    """All that had come, added up: for the distant past."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """A position of a situation, when it was applied, and which side is live. Position 0: nothing has come yet."""
 
@@ -30,37 +56,56 @@ class Moment:
     position: int
     instant: datetime | None
     side: Side
+    newest: int
+    """The newest position when this was read; what is read by it is read in the same picture, or with the situation held."""
+    reading: Reading = Reading.NOW
+
+    def at(self, position: int, *, instant: datetime | None = None) -> "Moment":
+        """Return an earlier moment, to be read the shorter way."""
+        shorter = Reading.BACKWARD if self.newest - position <= position else Reading.FORWARD
+        reading = Reading.NOW if position == self.newest else shorter
+        return replace(self, position=position, instant=instant, reading=reading)
 
 
 _APPEND = """
 with taken as (
-    insert into ledgers as ledger (situation, position, applied_at, side) values ($1, 1, clock_timestamp(), $2)
-    on conflict (situation) do update
-    set position = ledger.position + 1, applied_at = greatest(clock_timestamp(), ledger.applied_at + interval '1 microsecond')
+    insert into ledgers as ledger (situation, position, applied_at, side)
+    values ($1, $3, clock_timestamp() + ($3::bigint - 1) * interval '1 microsecond', $2)
+    on conflict (situation) do update set position = ledger.position + $3,
+        applied_at = greatest(clock_timestamp(), ledger.applied_at + interval '1 microsecond') + ($3 - 1) * interval '1 microsecond'
     returning position, applied_at, side
+), added as (
+    insert into positions (situation, position, event_id, kind, subject, fact, region, recorded_at, applied_at)
+    select $1, taken.position - $3 + number, event_id, kind, subject, fact::jsonb, region, recorded_at,
+        taken.applied_at - ($3 - number) * interval '1 microsecond'
+    from taken, unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
+        with ordinality as new (event_id, kind, subject, fact, region, recorded_at, number)
 )
-insert into positions (situation, position, event_id, kind, subject, fact, region, recorded_at, applied_at)
-select $1, taken.position, $3, $4, $5, $6, $7, $8, taken.applied_at from taken
-returning position, (select side from taken) as side
+select position, side from taken
 """
 
 
-async def add_position(
-    tx: Tx, *, situation: str, event_id: UUID, kind: str, subject: str, fact: Fact, region: str | None, recorded_at: datetime
-) -> tuple[Entry, Side]:
-    """Give a fact the next position; holds the situation's counter until the transaction ends. Returns it with the live side."""
-    row = await tx.fetchrow(_APPEND, situation, FIRST_SIDE, event_id, kind, subject, fact, region, recorded_at)
+async def add_positions(tx: Tx, situation: str, facts: Sequence[NewFact]) -> tuple[list[Entry], Side]:
+    """Give facts the next positions in their order; holds the situation until the transaction ends. Returns them with the live side.
+
+    Their instants are a microsecond apart, so that each position has its own.
+    """
+    columns = zip(*((new.event_id, new.kind, new.subject, new.json, new.region, new.recorded_at) for new in facts), strict=True)
+    row = await tx.fetchrow(_APPEND, situation, FIRST_SIDE, len(facts), *columns)
     assert row is not None  # noqa: S101 - the upsert always returns
-    entry = Entry(situation=situation, position=row["position"], kind=kind, subject=subject, fact=fact, region=region)
-    return entry, row["side"]
+    first = row["position"] - len(facts) + 1
+    return [
+        Entry(situation=situation, position=position, kind=new.kind, subject=new.subject, fact=new.fact, region=new.region)
+        for position, new in enumerate(facts, first)
+    ], row["side"]
 
 
 async def get_now(tx: Tx, situation: str) -> Moment:
     """Return the newest position as this transaction sees it."""
     row = await tx.fetchrow("select position, applied_at, side from ledgers where situation = $1", situation)
     if row is None:
-        return Moment(situation=situation, position=0, instant=None, side=FIRST_SIDE)
-    return Moment(situation=situation, position=row["position"], instant=row["applied_at"], side=row["side"])
+        return Moment(situation=situation, position=0, instant=None, side=FIRST_SIDE, newest=0)
+    return Moment(situation=situation, position=row["position"], instant=row["applied_at"], side=row["side"], newest=row["position"])
 
 
 async def hold(tx: Tx, situation: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import resource
+import sys
 import time
 
 from aggregation import rebuilding
@@ -23,7 +24,7 @@ async def main() -> None:
     await rebuilding.work(service.database)
     seconds = time.perf_counter() - started
     await service.database.close()
-    print(json.dumps({"seconds": seconds, "before": before, "peak": peak()}))
+    sys.stdout.write(json.dumps({"seconds": seconds, "before": before, "peak": peak()}) + "\n")
 
 
 if __name__ == "__main__":
