@@ -1,43 +1,57 @@
 """The operator's command: one line per command, and how any error becomes a sentence and an exit code."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import typer
 from typer.exceptions import TyperException
 
 from local_stack.errors import StackError
-from mrm import audit, check, doctor, exchange_commands, logs, processes, rebuild, replay, situation, status, token, verify
 from mrm.console import FAILED, MISUSED, CommandError, print_error, print_json, report_error, wants_traceback
-from mrm.demo import command as demo
 
-app = typer.Typer(
-    name="mrm",
-    help="Runs and looks after an installation of the UN Monitoring and Reporting Mechanism on grave violations against children.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("up")(processes.up)
-app.command("down")(processes.down)
-app.command("status")(status.status)
-app.command("logs")(logs.logs)
-app.command("token")(token.token)
-app.command("verify")(verify.verify)
-app.command("doctor")(doctor.doctor)
-app.command("demo")(demo.demo)
-app.command("replay")(replay.replay)
-app.command("rebuild")(rebuild.rebuild)
-app.add_typer(situation.app, name="situation")
-app.command("check")(check.check)
-app.add_typer(exchange_commands.export_app, name="export")
-app.add_typer(exchange_commands.import_app, name="import")
-app.add_typer(audit.app, name="audit")
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "up": ("processes", "up"),
+    "down": ("processes", "down"),
+    "status": ("status", "status"),
+    "logs": ("logs", "logs"),
+    "token": ("token", "token"),
+    "verify": ("verify", "verify"),
+    "doctor": ("doctor", "doctor"),
+    "demo": ("demo.command", "demo"),
+    "replay": ("replay", "replay"),
+    "rebuild": ("rebuild", "rebuild"),
+    "situation": ("situation", "app"),
+    "check": ("check", "check"),
+    "export": ("exchange_commands", "export_app"),
+    "import": ("exchange_commands", "import_app"),
+    "audit": ("audit", "app"),
+}
+"""Every command, with its module and what it is called there; the order is that of `mrm --help`."""
 
 
-@app.callback()
+def commands_for(words: Sequence[str]) -> typer.Typer:
+    """Make `mrm` with the command asked for, or with all: importing every one takes longer than most of them run."""
+    app = typer.Typer(
+        name="mrm",
+        help="Runs and looks after an installation of the UN Monitoring and Reporting Mechanism on grave violations against children.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for name in words[:1] if words and words[0] in COMMANDS else COMMANDS:
+        module, attribute = COMMANDS[name]
+        command = getattr(import_module(f"mrm.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
 def root() -> None:
     """Keep `mrm` a group of commands however many there are."""
 
@@ -47,7 +61,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
-        outcome = app(args=words, prog_name="mrm", standalone_mode=False)
+        outcome = commands_for(words)(args=words, prog_name="mrm", standalone_mode=False)
     except TyperException as error:
         return _misused(error, as_json=as_json)
     except (typer.Abort, KeyboardInterrupt):
