@@ -1,3 +1,29 @@
-"""What every test may ask for: real servers, started once per test run and only when asked for."""
+"""What every test may ask for: real servers, started once and only when asked for; and how tests are dealt out to two workers."""
+
+import pytest
 
 pytest_plugins = ["support.stack", "support.running"]
+
+SHARED_SERVERS = ("hurt_stack", "stack", "kafka_server", "identity_server")
+"""Fixtures that take long to start: all tests of one run in one worker, the longest first, so that each starts once."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, in one worker, the tests of a shared server, and those of a module otherwise."""
+    ranks: dict[str, int] = {}
+    for item in items:
+        asked_for = getattr(item, "fixturenames", ())
+        server = next((name for name in SHARED_SERVERS if name in asked_for), None)
+        ranks[item.nodeid] = SHARED_SERVERS.index(server) if server else len(SHARED_SERVERS)
+        item.add_marker(pytest.mark.xdist_group(server or item.location[0]))
+    items.sort(key=lambda item: ranks[item.nodeid])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests say with `record_property("said", ...)`: the seeds that repeat them, and what they counted."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "said":
+                    terminalreporter.write_line(f"{report.nodeid}: {value}")
