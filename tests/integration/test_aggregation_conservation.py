@@ -25,7 +25,7 @@ from support.running_aggregation import RunningAggregation, aggregation
 
 __all__ = ["aggregation"]
 SEED = seed_of_this_run()
-NUMBERS = range(max(int(os.environ.get("MRM_HISTORIES", "25")) // 10, 2))
+NUMBERS = range(max(int(os.environ.get("MRM_HISTORIES", "25")) // 25, 2))
 STANDING = ("verified", "report_pending_verification", "reported_not_verified")
 ADD_UP = [
     ("verified_children", {}),
