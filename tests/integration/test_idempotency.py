@@ -32,6 +32,8 @@ ACTS = {
     "/v1/situations/{situation}/dockets/{docket}/withdrawal",
     "/v1/situations/{situation}/links",
     "/v1/situations/{situation}/incidents/{incident}/questions",
+    "/v1/situations/{situation}/incidents/{incident}/emergency-access",
+    "/v1/situations/{situation}/emergency-accesses/{access}/acknowledgement",
     "/v1/situations/{situation}/snapshots",
     "/v1/situations/{situation}/submissions",
 }
@@ -63,7 +65,8 @@ async def act(
 
 async def recorded(vetting: RunningVerification) -> dict[str, int]:
     """Count everything that acts leave behind, denied attempts excepted."""
-    tables = ("decisions", "dockets", "docket_approvals", "links", "questions", "sealed_texts", "outbox")
+    emergencies = ("emergency_accesses", "emergency_acknowledgements")
+    tables = ("decisions", "dockets", "docket_approvals", "links", "questions", "sealed_texts", "outbox", *emergencies)
     counts = {table: await vetting.owner.fetchval(f"select count(*) from {table}") for table in tables}  # noqa: S608 - our own names
     counts["acts"] = await vetting.owner.fetchval("select count(*) from audit_entries where action <> 'access.denied'")
     return counts
@@ -119,6 +122,8 @@ async def test_every_act_is_done_once_and_answered_the_same(vetting: RunningVeri
         return first
 
     await twice(f"/incidents/{one}/questions", {"message": "Which school was it?", "needs": ["place"]}, "farid")
+    taken = await twice(f"/incidents/{one}/emergency-access", {"reason": "The children must be found tonight."}, "ursula")
+    await twice(f"/emergency-accesses/{taken.json()['access']}/acknowledgement", None, "imani")
     await twice("/links", {"links": [{"kind": "duplicate", "violation": f"{two}/k1", "of": violation}]}, "farid")
     await twice("/links", {"links": [{"kind": "not_duplicate", "violation": f"{two}/k1", "of": violation}]}, "farid")
     await twice("/decisions", {"decisions": [decision(violation)]}, "farid")

@@ -16,7 +16,7 @@ def caller(action: str, *grants: tuple[str, str], service: str = "verification")
 def test_a_row_opens_and_nothing_else_does() -> None:
     caller("case.open", ("XAA", "focal_point")).require("XAA")
     with pytest.raises(Forbidden):
-        caller("case.open", ("XAA", "officer")).require("XAA")
+        caller("case.open", ("XAA", "auditor")).require("XAA")
     with pytest.raises(Forbidden):
         caller("no.such_action", ("XAA", "focal_point")).require("XAA")
     with pytest.raises(Forbidden):
@@ -58,12 +58,12 @@ def test_an_operator_of_one_situation_is_not_the_installations() -> None:
 
 
 def test_situations_are_those_with_a_row() -> None:
-    asked = caller("case.open", ("XAA", "focal_point"), ("XBB", "officer"), ("XCC", "technical"), ("XCC", "officer"))
+    asked = caller("case.open", ("XAA", "focal_point"), ("XBB", "auditor"), ("XCC", "technical"), ("XCC", "auditor"))
     assert asked.situations() == {"XAA", "XCC"}
     assert asked.require_somewhere() == {"XAA", "XCC"}
     assert caller("case.open").require_somewhere() == frozenset()
     with pytest.raises(Forbidden):
-        caller("case.open", ("XBB", "officer")).require_somewhere()
+        caller("case.open", ("XBB", "auditor")).require_somewhere()
 
 
 def test_asking_is_remembered() -> None:

@@ -27,9 +27,29 @@ def test_each_stage_is_decided_by_its_own_role() -> None:
     assert permissions.roles_allowed("verification", "decision.record", relation="not_own", state="ctfmr") == frozenset()
 
 
+def test_only_vetting_reads_whole_cases_and_others_while_an_emergency_access_stands() -> None:
+    whole = {
+        relation: permissions.roles_allowed("verification", "case.read_confidential", relation=relation, state="any")
+        for relation in ("any", "own", "not_own")
+    }
+    assert all(roles == {"focal_point", "technical"} for roles in whole.values())
+    for relation, others in (("not_own", {"cochair_un", "cochair_unicef", "officer"}), ("own", set())):
+        allowed = permissions.roles_allowed("verification", "case.read_confidential", relation=relation, state="emergency_access")
+        assert allowed == {"focal_point", "technical"} | others
+        assert permissions.roles_allowed("verification", "case.break_glass", relation=relation, state="any") == others
+
+
 def test_the_operator_reads_no_case_and_no_count() -> None:
     seen = {row.action for row in permissions.table() if row.role == "operator"}
-    assert not seen & {"case.open", "queue.read", "counts.read", "submission.read", "incident.status"}
+    assert not seen & {
+        "case.open",
+        "case.read_confidential",
+        "case.break_glass",
+        "queue.read",
+        "counts.read",
+        "submission.read",
+        "incident.status",
+    }
 
 
 def test_an_unknown_action_is_allowed_to_nobody() -> None:

@@ -21,8 +21,8 @@ ActorOf = Callable[[Principal], str]
 async def record_denial(request: Request, problem: Problem) -> None:
     """Record a refusal by the permission table before it is answered; it never fails the answer.
 
-    Of what was asked only the action, a situation that exists and an id are kept. A stranger to a situation and one to a situation
-    that does not exist are recorded alike, so that neither the answer nor its time tells them apart.
+    Of what was asked only the action, the route's template, a situation that exists and an id are kept. A stranger to a situation and
+    one to a situation that does not exist are recorded alike, so that neither the answer nor its time tells them apart.
     """
     caller = request.scope.get("state", {}).get(CALLER_KEY)
     if not isinstance(caller, Caller) or (caller.denied is None and problem.status != 403) or problem.status not in (403, 404):
@@ -35,7 +35,7 @@ async def record_denial(request: Request, problem: Problem) -> None:
         actor=actor_of(caller.principal),
         situation=await _known(service, caller.denied),
         subject_ref=_object(request),
-        detail={"action": caller.action, "status": problem.status},
+        detail={"action": caller.action, "route": _route(request), "status": problem.status},
     )
 
 
@@ -47,6 +47,12 @@ async def _known(service: Service, situation: str | None) -> str | None:
     except Unavailable:
         return None
     return situation if situation in known else None
+
+
+def _route(request: Request) -> str:
+    """Return method and template of the route asked for; nothing in it is the caller's own words."""
+    route = request.scope.get("route")
+    return f"{request.method} {getattr(route, 'path', '')}".rstrip()
 
 
 def _object(request: Request) -> str | None:

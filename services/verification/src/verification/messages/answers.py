@@ -1,4 +1,4 @@
-"""What verification answers over HTTP. Coded facts only, except in the opened case and in reasons, which are opened in memory."""
+"""What verification answers over HTTP, the opened case aside. Coded facts only, except in reasons, which are opened in memory."""
 
 from datetime import date, datetime
 from typing import Any, Literal
@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from contracts.exchange import DuplicateLink, ExchangeDecision, ExchangeIncident, SameChildLink
-from contracts.incident import AttributionEntry, IncidentReport
+from contracts.incident import AttributionEntry
 from contracts.situation import Situation
 from contracts.vocabulary import Stage, Status, ViolationType
 from verification.domain.dockets import DocketKind, DocketState
@@ -39,10 +39,11 @@ class SituationList(BaseModel):
     items: list[SituationListed]
 
 
-class ViolationShown(BaseModel):
+class ViolationCoded(BaseModel):
     """The state of a violation. `status` is the one in force (C1), `waits_for` the stage whose turn it is, `decided_on` CTFMR's day.
 
     `incomplete` names what the report lacks for verification; `own` tells that the caller submitted it and may not decide on it.
+    When it happened is told by the month, such as 2024-01.
     """
 
     violation: str
@@ -51,8 +52,8 @@ class ViolationShown(BaseModel):
     boys: int
     girls: int
     unknown: int
-    occurred_from: date
-    occurred_to: date | None
+    month_from: str
+    month_to: str | None
     ongoing: bool
     region: str | None
     case_status: CaseStatus
@@ -71,17 +72,30 @@ class ViolationShown(BaseModel):
     own: bool
 
 
-class Queue(BaseModel):
-    """A page of the queue."""
+class ViolationShown(ViolationCoded):
+    """The state of a violation for those who may read whole cases: with its days."""
 
-    items: list[ViolationShown]
+    occurred_from: date
+    occurred_to: date | None
+
+
+class Queue(BaseModel):
+    """A page of the queue. `withheld` says why months stand for days, where they do.
+
+    `emergency_accesses` counts, for a co-chair, those that the office has yet to acknowledge; others are told none.
+    """
+
+    items: list[ViolationShown | ViolationCoded]
+    withheld: Literal["role"] | None
+    emergency_accesses: int | None
     next: str | None
 
 
 class Lookup(BaseModel):
-    """The states of the violations asked for; those not held now are left out."""
+    """The states of the violations asked for; those not held now are left out. `withheld` as in the queue."""
 
-    items: list[ViolationShown]
+    items: list[ViolationShown | ViolationCoded]
+    withheld: Literal["role"] | None
 
 
 class IncidentViolation(BaseModel):
@@ -93,23 +107,31 @@ class IncidentViolation(BaseModel):
     waits_for: Stage | None
 
 
-class IncidentListed(BaseModel):
-    """An incident by its coded facts."""
+class IncidentCoded(BaseModel):
+    """An incident by its coded facts, with its months."""
 
     incident: UUID
     revision: int
-    occurred_from: date
-    occurred_to: date | None
+    month_from: str
+    month_to: str | None
     ongoing: bool
     region: str | None
     status: CaseStatus
     violations: list[IncidentViolation]
 
 
-class IncidentList(BaseModel):
-    """A page of incidents in the order of their first reports."""
+class IncidentListed(IncidentCoded):
+    """An incident by its coded facts, for those who may read whole cases: with its days."""
 
-    items: list[IncidentListed]
+    occurred_from: date
+    occurred_to: date | None
+
+
+class IncidentList(BaseModel):
+    """A page of incidents in the order of their first reports. `withheld` as in the queue."""
+
+    items: list[IncidentListed | IncidentCoded]
+    withheld: Literal["role"] | None
     next: str | None
 
 
@@ -144,49 +166,6 @@ class LinksRecorded(BaseModel):
     """The acts in the order sent."""
 
     links: list[LinkActShown]
-
-
-class RevisionShown(BaseModel):
-    """A revision that came; `refusal` says why it is not in force."""
-
-    revision: int
-    recorded_at: datetime
-    refusal: str | None
-
-
-class QuestionShown(BaseModel):
-    """A question asked about an incident."""
-
-    question: UUID
-    needs: list[str]
-    message: str
-    asked_by: str
-    asked_at: datetime
-
-
-class Case(BaseModel):
-    """A case, opened in memory. Who submitted it is never shown; `children` gives the pseudonym of every victim key."""
-
-    situation: str
-    incident: UUID
-    revision: int
-    status: CaseStatus
-    needs: list[str]
-    region: str | None
-    report: IncidentReport
-    children: dict[str, str]
-    violations: list[ViolationShown]
-    links: list[LinkShown]
-    revisions: list[RevisionShown]
-    questions: list[QuestionShown]
-
-
-class QuestionAsked(BaseModel):
-    """A question that was kept; the monitor sees the needs."""
-
-    question: UUID
-    status: CaseStatus
-    needs: list[str]
 
 
 class DecisionRecorded(BaseModel):

@@ -4,6 +4,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from verification.routes import cases, decisions, dockets, links, queue, records, situations
+from verification.routes import cases, decisions, dockets, emergency, links, queue, records, situations
 
-ROUTERS: Final[tuple[APIRouter, ...]] = tuple(module.router for module in (situations, queue, cases, decisions, dockets, links, records))
+ROUTERS: Final[tuple[APIRouter, ...]] = tuple(
+    module.router for module in (situations, queue, cases, emergency, decisions, dockets, links, records)
+)

@@ -73,7 +73,7 @@ async def list_decisions(
             raise NotFound
         rows = await store.list_decisions(tx, situation, reference)
         texts = await desk.read_texts(tx, situation, [row["text"] for row in rows])
-        tx.audit("decision.read", situation=situation, subject_ref=str(reference), detail={"decisions": len(rows)})
+        tx.audit("decision.read", situation=situation, subject_ref=str(reference), detail={"route": "decisions", "decisions": len(rows)})
     items = [
         DecisionShown(
             decision=row["decision"],

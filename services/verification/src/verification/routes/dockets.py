@@ -20,6 +20,7 @@ from verification.messages.answers import DocketChanged, DocketLineShown, Docket
 from verification.messages.requests import BODY_BYTES, DocketBody
 from verification.routes.decisions import own_lines
 from verification.routes.refusing import refuse, refuse_own
+from verification.routes.seeing import record_search
 from verification.routes.showing import attribution_shown, decision_recorded, docket_listed
 from verification.store import dockets as store
 from verification.store import violations
@@ -66,9 +67,10 @@ async def list_dockets(
     caller.require(situation)
     await desk.register.get(situation)
     after = page.after(datetime, UUID)
-    async with desk.database.reading("list_dockets", by=caller) as tx:
+    async with desk.database.transaction("list_dockets", by=caller) as tx:
         rows = await store.list_dockets(tx, situation, state=state, after=after, limit=page.limit + 1)
-    shown = rows[: page.limit]
+        shown = rows[: page.limit]
+        record_search(tx, caller, situation, "dockets", found=len(shown), page=after is not None, state=state)
     last = (shown[-1]["proposed_at"], shown[-1]["docket"]) if shown else ()
     return DocketList(items=[docket_listed(row) for row in shown], next=next_cursor(page, len(rows), last=last))
 
@@ -84,7 +86,7 @@ async def read_docket(situation: str, docket: UUID, caller: Annotated[Caller, al
             raise NotFound
         lines = await store.list_docket_lines(tx, situation, docket)
         texts = (await desk.read_texts(tx, situation, [row["text"]]))[row["text"]]
-        tx.audit("docket.read", situation=situation, subject_ref=str(docket), detail={"lines": len(lines)})
+        tx.audit("docket.read", situation=situation, subject_ref=str(docket), detail={"route": "docket", "lines": len(lines)})
     items = []
     for line, text in zip(lines, texts, strict=True):
         codes = coded(line)

@@ -15,6 +15,7 @@ from verification.messages.answers import LinkActShown, LinkList, LinksRecorded
 from verification.messages.facts import link_fact
 from verification.messages.requests import LinksBody, ends_of
 from verification.routes.refusing import refuse
+from verification.routes.seeing import record_search
 from verification.routes.showing import link_shown
 from verification.store import ledgers, violations
 from verification.store import links as store
@@ -70,9 +71,10 @@ async def list_links(situation: str, caller: Annotated[Caller, allowed("link.rea
     caller.require(situation)
     await desk.register.get(situation)
     after = page.after(int)
-    async with desk.database.reading("list_links", by=caller) as tx:
+    async with desk.database.transaction("list_links", by=caller) as tx:
         rows = await store.list_links(tx, situation, after=after[0] if after else 0, limit=page.limit + 1)
-    shown = rows[: page.limit]
+        shown = rows[: page.limit]
+        record_search(tx, caller, situation, "links", found=len(shown), page=after is not None)
     return LinkList(
         items=[link_shown(row) for row in shown],
         next=next_cursor(page, len(rows), last=(shown[-1]["recorded"],) if shown else ()),

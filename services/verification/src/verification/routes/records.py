@@ -30,7 +30,7 @@ async def list_records(situation: str, caller: Annotated[Caller, allowed("record
     async with desk.database.transaction("list_records", by=caller) as tx:
         rows = await store.list_records(tx, situation, after=start, limit=page.limit + 1)
         shown = rows[: page.limit]
-        tx.audit("records.export", situation=situation, detail={"after": start, "count": len(shown)})
+        tx.audit("records.export", situation=situation, detail={"route": "records", "after": start, "count": len(shown)})
     items = await asyncio.to_thread(lambda: [_record(desk, situation, row) for row in shown])
     return Records(situation=situation, items=items, next=next_cursor(page, len(rows), last=(shown[-1]["recorded"],) if shown else ()))
 

@@ -1,6 +1,7 @@
 """Rows of the store as answers."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from asyncpg import Record
@@ -8,23 +9,29 @@ from asyncpg import Record
 from contracts.incident import AttributionEntry
 from contracts.vocabulary import Attribution, Status
 from verification.domain.references import Reference
-from verification.messages.answers import ApprovalShown, DecisionRecorded, DocketListed, LinkShown, ViolationShown
+from verification.messages.answers import ApprovalShown, DecisionRecorded, DocketListed, LinkShown, Sources, ViolationCoded, ViolationShown
+from verification.messages.cases import DecisionCoded
 from verification.store.decisions import RecordedDecision
 from verification.store.violations import vetting_of
 
 
 def violation_shown(row: Record, *, mark: bytes) -> ViolationShown:
-    """Return the state of a violation; `mark` is the caller's own."""
+    """Return the state of a violation with its days; `mark` is the caller's own."""
+    coded = violation_coded(row, mark=mark)
+    return ViolationShown(**dict(coded), occurred_from=row["occurred_from"], occurred_to=row["occurred_to"])
+
+
+def violation_coded(row: Record, *, mark: bytes) -> ViolationCoded:
+    """Return the state of a violation with its months; `mark` is the caller's own."""
     vetting = vetting_of(row)
-    return ViolationShown(
+    return ViolationCoded(
         violation=str(Reference(row["incident"], row["violation"])),
         incident=row["incident"],
         type=row["type"],
         boys=row["boys"],
         girls=row["girls"],
         unknown=row["unknown"],
-        occurred_from=row["occurred_from"],
-        occurred_to=row["occurred_to"],
+        **months_of(row),
         ongoing=row["ongoing"],
         region=row["region"],
         case_status=row["status"],
@@ -41,6 +48,37 @@ def violation_shown(row: Record, *, mark: bytes) -> ViolationShown:
         duplicate=row["duplicate"],
         in_docket=row["in_docket"],
         own=row["submitter"] == mark,
+    )
+
+
+def months_of(row: Record) -> dict[str, str | None]:
+    """Return the months between which something happened; the second is absent with the second day."""
+    first, last = row["occurred_from"], row["occurred_to"]
+    return {"month_from": month_of(first), "month_to": None if last is None else month_of(last)}
+
+
+def month_of(day: date) -> str:
+    """Write the month of a day, such as 2024-01."""
+    return f"{day:%Y-%m}"
+
+
+def decision_coded(row: Record) -> DecisionCoded:
+    """Return a decision without its reason."""
+    return DecisionCoded(
+        decision=row["decision"],
+        violation=str(Reference(row["incident"], row["violation"])),
+        recorded=row["recorded"],
+        recorded_at=row["recorded_at"],
+        stage=row["stage"],
+        outcome=row["outcome"],
+        decided_on=row["decided_on"],
+        decided_by=row["decided_by"],
+        reopening=row["reopening"],
+        criteria=row["criteria"],
+        attribution=attribution_shown(row["attribution"]),
+        non_verification_reason=row["non_verification_reason"],
+        sources=Sources(primary=row["primary_sources"], secondary=row["secondary_sources"]),
+        docket=row["docket"],
     )
 
 

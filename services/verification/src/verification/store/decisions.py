@@ -106,6 +106,19 @@ async def list_decisions(tx: Tx, situation: str, violation: Reference) -> list[R
     )
 
 
+async def list_decisions_of(tx: Tx, situation: str, incident: UUID) -> list[Record]:
+    """Return all decisions on an incident's violations in recording order, superseded ones included."""
+    return await tx.fetch(
+        """
+        select decision, incident, violation, recorded, recorded_at, stage, outcome, decided_on, reopening, decided_by, criteria,
+            attribution, non_verification_reason, primary_sources, secondary_sources, docket
+        from decisions where situation = $1 and incident = $2 order by recorded
+        """,
+        situation,
+        incident,
+    )
+
+
 async def has_violation(tx: Tx, situation: str, violation: Reference) -> bool:
     """Tell whether any revision ever held this violation."""
     found: bool = await tx.fetchval(

@@ -218,16 +218,18 @@ async def list_incidents(tx: Tx, situation: str, *, after: int, limit: int) -> l
 
 
 async def find_case(tx: Tx, situation: str, incident: UUID) -> Record | None:
-    """Return an incident with the envelope of the revision in force."""
+    """Return the coded facts of an incident as a whole."""
     return await tx.fetchrow(
-        """
-        select i.incident, i.revision, i.region, i.status, i.needs, r.envelope
-        from incidents i join reports r using (situation, incident, revision)
-        where i.situation = $1 and i.incident = $2
-        """,
-        situation,
-        incident,
+        "select incident, revision, region, status, needs from incidents where situation = $1 and incident = $2", situation, incident
     )
+
+
+async def get_envelope(tx: Tx, situation: str, incident: UUID, revision: int) -> bytes:
+    """Return a revision as it came: sealed."""
+    envelope: bytes = await tx.fetchval(
+        "select envelope from reports where situation = $1 and incident = $2 and revision = $3", situation, incident, revision
+    )
+    return envelope
 
 
 async def list_revisions(tx: Tx, situation: str, incident: UUID) -> list[Record]:
