@@ -84,6 +84,12 @@ class RunningIntake:
     opening: OpeningKey
     owner: asyncpg.Connection
     folder: Path
+    app: FastAPI
+
+    def another(self) -> tuple[Service, FastAPI]:
+        """Build a second process's parts on the same database and keys; nothing is connected yet."""
+        assert isinstance(self.service.settings, IntakeSettings)
+        return build(self.service.settings)
 
     def token(self, person: str, *groups: str) -> str:
         return self.issuer.token(person, *groups)
@@ -146,7 +152,7 @@ async def running_intake(server: PostgresServer, issuer: Issuer, folder: Path, *
     owner = await asyncpg.connect(database.owner_url)
     try:
         async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
-            yield RunningIntake(url, client, service, issuer, opening["XAA"], owner, folder)
+            yield RunningIntake(url, client, service, issuer, opening["XAA"], owner, folder, app)
     finally:
         await owner.close()
         await service.database.close()

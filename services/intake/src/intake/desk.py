@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
-from chassis.identity import Principal
+from fastapi import Depends, Request
+
+from chassis.identity import DEVICE, Principal
 from chassis.register import Register
 from chassis.sealing.keys import SIGNING_SCOPE, Signer
 from chassis.service import Service
@@ -20,6 +22,7 @@ class Desk:
 
     service: Service
     marks: Marks
+    devices_per_monitor: int
 
     @property
     def database(self) -> Database:
@@ -50,4 +53,14 @@ class Desk:
     def actor_of(self, principal: Principal) -> str:
         """Return the name in the record of somebody who was denied something: the mark, unless they surely are no monitor."""
         roles = {role for _, role in principal.grants}
-        return self.actor(self.marks.of_monitor(principal.subject)) if not roles or MONITOR in roles else principal.subject
+        may_be_monitor = not roles or not roles.isdisjoint((MONITOR, DEVICE))
+        return self.actor(self.marks.of_monitor(principal.subject)) if may_be_monitor else principal.subject
+
+
+async def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+DeskOf = Annotated[Desk, Depends(_desk)]
+"""The parameter of a route that works with them: `desk: DeskOf`."""

@@ -1,11 +1,15 @@
 """What intake answers with."""
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, StringConstraints
 
+from contracts.model import Code, Wire
 from contracts.situation import Party, Place
+
+DeviceLabel = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Hint(BaseModel):
@@ -48,6 +52,71 @@ class OwnIncidents(BaseModel):
 
     items: list[OwnIncident]
     next: str | None
+
+
+class NewDevice(Wire):
+    """A field device that a monitor wants to send reports with."""
+
+    situation: Code
+    label: DeviceLabel | None = None
+    """What the monitor calls it; kept sealed."""
+    days: Annotated[int, Field(ge=1, le=180)] = 90
+    """How long its token is good."""
+
+
+class OwnDevice(BaseModel):
+    """A device in its monitor's own list."""
+
+    device: UUID
+    situation: str
+    label: str | None
+    created_at: datetime
+    expires_at: datetime
+    last_used_on: date | None
+    """The last day (UTC) it was used on."""
+    revoked_at: datetime | None
+
+
+class NewDeviceToken(OwnDevice):
+    """A new device. `token` is shown this once."""
+
+    token: str
+
+
+class OwnDevices(BaseModel):
+    """A page of the monitor's own devices, the newest first."""
+
+    items: list[OwnDevice]
+    next: str | None
+
+
+class DeviceCounted(BaseModel):
+    """How many devices a situation has; one that ended is forgotten after 90 days."""
+
+    situation: str
+    active: int
+    expired: int
+    revoked: int
+
+
+class DeviceCounts(BaseModel):
+    """The counts of the situations that have any."""
+
+    items: list[DeviceCounted]
+
+
+class DeviceRevocation(Wire):
+    """Whose devices end: everybody's in a situation, or one person's there."""
+
+    situation: Code
+    person: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    """The issuer's subject of the monitor."""
+
+
+class DevicesRevoked(BaseModel):
+    """How many devices were ended now."""
+
+    revoked: int
 
 
 class ReportForm(BaseModel):

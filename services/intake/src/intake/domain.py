@@ -49,6 +49,14 @@ class Marks:
         """Return the mark of a canonical content."""
         return self._mark(b"content", content)
 
+    def of_device(self, device: UUID, secret: bytes) -> bytes:
+        """Return the mark of a device's token."""
+        return self._mark(b"device", device.bytes + secret)
+
+    def label_key(self, subject: str, device: UUID) -> bytes:
+        """Return the key for what a monitor calls a device: nobody makes it who does not know the monitor."""
+        return self._mark(b"device label", device.bytes + subject.encode())
+
     def _mark(self, purpose: bytes, value: bytes) -> bytes:
         return hmac.digest(self._key, purpose + b"\0" + value, "sha256")
 

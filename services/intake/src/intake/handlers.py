@@ -4,12 +4,13 @@ from chassis.errors import Rejected
 from chassis.register import Register
 from chassis.storage import Handler, Tx
 from contracts.events import Event, IncidentProgressed
-from intake import store
+from intake import device_store, store
 
 
 async def situation_removed(situation: str, tx: Tx) -> None:
     """Forget a removed (scratch) situation."""
     await store.delete_situation(tx, situation)
+    await device_store.delete_situation(tx, situation)
 
 
 def handlers(register: Register) -> dict[type[Event], Handler]:

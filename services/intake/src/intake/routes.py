@@ -3,15 +3,15 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from chassis.errors import Conflict, Invalid, NotFound
 from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, open_to_all, read_json
 from chassis.storage import Tx
 from contracts.incident import IncidentReport, check_incident, hints
 from contracts.model import FieldError
-from intake import domain, messages, store
-from intake.desk import Desk
+from intake import devices, domain, messages, store
+from intake.desk import Desk, DeskOf
 from intake.documents import Accepted, Hint, IncidentStatus, OwnIncident, OwnIncidents, ReceiptKey, ReceiptKeys, ReportForm
 from intake.domain import StoredRevision
 
@@ -20,14 +20,6 @@ _ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
     202: {"model": Accepted, "description": "Accepted, sealed and on its way."},
     200: {"model": Accepted, "description": "Accepted before with the same content: the same receipt."},
 }
-
-
-async def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-DeskOf = Annotated[Desk, Depends(_desk)]
 
 
 @router.post(
@@ -48,8 +40,16 @@ async def submit_incident(request: Request, desk: DeskOf, caller: Annotated[Call
     submitter, content = desk.marks.of_monitor(caller.subject), domain.canonical_content(report)
     mark = desk.marks.of_content(content)
     async with desk.database.transaction("submit_incident", by=caller.known_as(desk.actor(submitter))) as tx:
+        await devices.hold(tx, caller.principal)
         errors = check_incident(report, situation, today=situation.today(tx.now), first=True)
-        if not errors and await store.add_incident(tx, situation=report.situation, incident=report.key, submitter=submitter, content=mark):
+        if not errors and await store.add_incident(
+            tx,
+            situation=report.situation,
+            incident=report.key,
+            submitter=submitter,
+            device=caller.principal.device,
+            content=mark,
+        ):
             _send(tx, caller, report, revision=1)
             return _accepted(desk, report, content, StoredRevision(1, mark, tx.now), status=202)
         known = await store.find_first_report(tx, situation=report.situation, incident=report.key, submitter=submitter)
@@ -80,7 +80,10 @@ async def revise_incident(
     submitter, content = desk.marks.of_monitor(caller.subject), domain.canonical_content(report)
     mark = desk.marks.of_content(content)
     async with desk.database.transaction("revise_incident", by=caller.known_as(desk.actor(submitter))) as tx:
-        latest = await store.lock_incident(tx, situation=report.situation, incident=incident, submitter=submitter)
+        await devices.hold(tx, caller.principal)
+        latest = await store.lock_incident(
+            tx, situation=report.situation, incident=incident, submitter=submitter, device=caller.principal.device
+        )
         if latest is None:
             raise NotFound
         numbers = {latest, report.revision or latest}
@@ -104,14 +107,14 @@ async def revise_incident(
 async def list_incidents(
     page: PageQuery,
     desk: DeskOf,
-    caller: Annotated[Caller, allowed("incident.status")],
+    caller: Annotated[Caller, allowed("incident.list")],
     situation: Annotated[str | None, Query(max_length=64)] = None,
 ) -> OwnIncidents:
-    """Return the caller's own reports, the newest first."""
+    """Return the caller's own reports, the newest first, those sent by their devices as well."""
     situations = _own_situations(caller, situation)
     after = page.after(*domain.LIST_ORDER)
-    async with desk.database.reading("list_incidents", by=caller) as tx:
-        submitter = desk.marks.of_monitor(caller.subject)
+    submitter = desk.marks.of_monitor(caller.subject)
+    async with desk.database.reading("list_incidents", by=caller.known_as(desk.actor(submitter))) as tx:
         found = await store.list_incidents(tx, situations=situations, submitter=submitter, after=after, limit=page.limit + 1)
     items = [OwnIncident.model_validate(incident, from_attributes=True) for incident in found[: page.limit]]
     last = (items[-1].received_at, items[-1].situation, items[-1].incident) if items else ()
@@ -125,18 +128,18 @@ async def incident_status(
     caller: Annotated[Caller, allowed("incident.status")],
     situation: Annotated[str | None, Query(max_length=64)] = None,
 ) -> IncidentStatus:
-    """Tell the monitor who submitted a report, and nobody else, how far it has come."""
+    """Tell the monitor who submitted a report, or the device through which it came, and nobody else, how far it has come."""
     situations = _own_situations(caller, situation)
-    async with desk.database.reading("incident_status", by=caller) as tx:
-        submitter = desk.marks.of_monitor(caller.subject)
-        found = await store.find_incident(tx, situations=situations, incident=incident, submitter=submitter)
+    submitter = desk.marks.of_monitor(caller.subject)
+    async with desk.database.reading("incident_status", by=caller.known_as(desk.actor(submitter))) as tx:
+        found = await store.find_incident(tx, situations=situations, incident=incident, submitter=submitter, device=caller.principal.device)
     if found is None:
         raise NotFound
     return IncidentStatus.model_validate(found, from_attributes=True)
 
 
 @router.get("/v1/situations/{situation}", summary="What a report form offers")
-async def report_form(situation: str, desk: DeskOf, caller: Annotated[Caller, allowed("incident.submit")]) -> ReportForm:
+async def report_form(situation: str, desk: DeskOf, caller: Annotated[Caller, allowed("form.read")]) -> ReportForm:
     """Return the parties and places that a report of this situation may name."""
     caller.require(situation)
     document = await desk.register.get(situation)
@@ -158,7 +161,12 @@ def _own_situations(caller: Caller, situation: str | None) -> frozenset[str]:
 
 def _send(tx: Tx, caller: Caller, report: IncidentReport, *, revision: int) -> None:
     messages.publish_report(tx, report, revision=revision, submitted_by=caller.subject, received_at=tx.now)
-    tx.audit(caller.action, situation=report.situation, subject_ref=str(report.key), detail={"revision": revision})
+    tx.audit(caller.action, situation=report.situation, subject_ref=str(report.key), detail=_detail(caller, revision))
+
+
+def _detail(caller: Caller, revision: int) -> dict[str, Any]:
+    device = caller.principal.device
+    return {"revision": revision} if device is None else {"revision": revision, "device": str(device)}
 
 
 def _accepted(desk: Desk, report: IncidentReport, content: bytes, revision: StoredRevision, *, status: int) -> Response:

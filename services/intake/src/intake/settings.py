@@ -13,3 +13,5 @@ class IntakeSettings(ServiceSettings):
     Without it one is made, once, in the key folder: enough for one machine. Whoever loses it can no longer tell a repeat from a clash."""
     max_in_flight: int = Field(default=256, ge=1)
     """Requests answered at once; more get 429."""
+    devices_per_monitor: int = Field(default=10, ge=1)
+    """Field devices that one monitor may have at a time."""

@@ -21,12 +21,15 @@ class StoredIncident:
     received_at: datetime
 
 
-async def add_incident(tx: Tx, *, situation: str, incident: UUID, submitter: bytes, content: bytes) -> bool:
-    """Keep a first report, received now; returns False if the situation has an incident of this key (waits for one on its way)."""
+async def add_incident(tx: Tx, *, situation: str, incident: UUID, submitter: bytes, device: UUID | None, content: bytes) -> bool:
+    """Keep a first report, received now, through a device or (None) from the monitor in person.
+
+    Returns False if the situation has an incident of this key (waits for one on its way).
+    """
     added = await tx.fetchval(
         """
         with added as (
-            insert into incidents (situation, incident, submitter, revision, received_at) values ($1, $2, $3, 1, $5)
+            insert into incidents (situation, incident, submitter, device, revision, received_at) values ($1, $2, $3, $6, 1, $5)
             on conflict (situation, incident) do nothing
             returning situation
         )
@@ -38,6 +41,7 @@ async def add_incident(tx: Tx, *, situation: str, incident: UUID, submitter: byt
         submitter,
         content,
         tx.now,
+        device,
     )
     return added is not None
 
@@ -56,13 +60,20 @@ async def find_first_report(tx: Tx, *, situation: str, incident: UUID, submitter
     return None if row is None else StoredRevision(row["revision"], row["content"], row["received_at"])
 
 
-async def lock_incident(tx: Tx, *, situation: str, incident: UUID, submitter: bytes) -> int | None:
-    """Return the latest revision number of a monitor's own incident and hold it until the commit; None if there is none."""
+async def lock_incident(tx: Tx, *, situation: str, incident: UUID, submitter: bytes, device: UUID | None) -> int | None:
+    """Return the latest revision number of a monitor's own incident and hold it until the commit; None if there is none.
+
+    With a device it must have come through that one.
+    """
     latest: int | None = await tx.fetchval(
-        "select revision from incidents where situation = $1 and incident = $2 and submitter = $3 for update",
+        """
+        select revision from incidents
+        where situation = $1 and incident = $2 and submitter = $3 and ($4::uuid is null or device = $4) for update
+        """,
         situation,
         incident,
         submitter,
+        device,
     )
     return latest
 
@@ -95,16 +106,23 @@ async def add_revision(tx: Tx, *, situation: str, incident: UUID, revision: int,
     )
 
 
-async def find_incident(tx: Tx, *, situations: Collection[str], incident: UUID, submitter: bytes) -> StoredIncident | None:
-    """Return a monitor's own incident in one of the situations; of the same key in two of them, the one received last."""
+async def find_incident(
+    tx: Tx, *, situations: Collection[str], incident: UUID, submitter: bytes, device: UUID | None
+) -> StoredIncident | None:
+    """Return a monitor's own incident in one of the situations; of the same key in two of them, the one received last.
+
+    With a device it must have come through that one.
+    """
     row = await tx.fetchrow(
         """
         select situation, incident, status, needs, revision, received_at from incidents
-        where situation = any($1::text[]) and incident = $2 and submitter = $3 order by received_at desc, situation limit 1
+        where situation = any($1::text[]) and incident = $2 and submitter = $3 and ($4::uuid is null or device = $4)
+        order by received_at desc, situation limit 1
         """,
         list(situations),
         incident,
         submitter,
+        device,
     )
     return None if row is None else StoredIncident(**row)
 
