@@ -1,5 +1,6 @@
 """Which violations stand behind a number: its path through the answer, and each violation's share in it (C13)."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -12,6 +13,7 @@ from aggregation.domain.tables import Table
 from contracts.vocabulary import CHILD_TYPES
 
 Path = tuple[str, ...]
+_PLACE: Final = re.compile("0|[1-9][0-9]{0,8}")
 CHILD_LISTS: Final = frozenset({"children_multiple", "groups_multiple"})
 PARTIES: Final = "by_grave_violation_and_parties"
 
@@ -131,7 +133,7 @@ def _dig(answer: Answer, path: Path) -> Any:  # noqa: ANN401
     for step in path:
         if isinstance(answer, dict) and step in answer:
             answer = answer[step]
-        elif isinstance(answer, list) and step.isascii() and step.isdigit() and str(int(step)) == step and int(step) < len(answer):
+        elif isinstance(answer, list) and _PLACE.fullmatch(step) and int(step) < len(answer):
             answer = answer[int(step)]
         else:
             raise Refusal("unknown_cell", "cell")
