@@ -79,10 +79,29 @@ async def test_strangers_and_others_are_refused(intake: RunningIntake) -> None:
 
 async def test_reading_the_record_is_recorded_where_it_was_read(intake: RunningIntake) -> None:
     await filled(intake)
+    amina = next(item["actor"] for item in await entries(intake) if item["action"] == "incident.submit")
     await entries(intake, "?person=amina&case=abc", groups=("/XAA/auditor", "/XBB/auditor", "/_all/operator"))
     for query, groups in (("?situation=XAA", AUDITOR), ("?situation=XBB", ("/XBB/auditor",)), ("", OPERATOR)):
         (newest, *_) = await entries(intake, query, groups=groups)
-        assert (newest["actor"], newest["action"], newest["detail"]) == ("aino", "audit.read", {"person": "amina", "case": "abc"})
+        assert (newest["actor"], newest["action"], newest["detail"]) == ("aino", "audit.read", {"person": amina, "case": "abc"})
+
+
+async def test_a_monitor_is_found_by_the_issuers_subject_and_named_to_nobody(intake: RunningIntake) -> None:
+    for person in ("canary-monitor", "amina"):
+        assert (await intake.post("/v1/incidents", report(), person=person)).status_code == 202
+    await intake.post("/v1/incidents", report(situation="XBB"), person="canary-monitor")  # denied, and recorded at XBB
+    (act,) = await entries(intake, "?situation=XAA&person=canary-monitor")
+    assert (act["action"], act["actor"].startswith("monitor:")) == ("incident.submit", True)
+    (denied,) = await entries(intake, "?person=canary-monitor", groups=("/XBB/auditor",))
+    assert (denied["action"], denied["actor"]) == ("access.denied", act["actor"])
+    assert await entries(intake, f"?situation=XAA&person={act['actor']}") == [act]
+    assert [item["detail"] for item in await entries(intake, "?person=aino") if "person" in item["detail"]] == [
+        {"person": act["actor"]},
+        {"person": act["actor"]},
+    ]
+    assert next(item["detail"].get("person") for item in await entries(intake, "?person=aino")) == "aino"
+    assert (await intake.get("/v1/audit/entries?person=canary-monitor", groups=("/XAA/monitor",))).status_code == 403
+    assert b"canary-monitor" not in await intake.dump()
 
 
 async def test_acts_are_found_by_person_case_and_instant(intake: RunningIntake) -> None:
@@ -209,6 +228,8 @@ async def test_denied_attempts_are_recorded_for_those_whose_situation_was_asked_
             (None, await entries(intake, groups=OPERATOR)),
         )
     }
+    (denial,) = (item for item in await entries(intake, "?situation=XAA") if item["action"] == "access.denied")
+    assert denial["detail"] == {"action": "incident.submit", "route": "POST /v1/incidents", "status": 403}
     assert denied["XAA"] == [("aino", "incident.submit", 403)]
     assert denied["XBB"] == [("aino", "incident.submit", 404)]
     assert sorted(denied[None]) == [("aino", "account.read", 403), ("aino", "incident.submit", 404), ("omar", "incident.status", 403)]

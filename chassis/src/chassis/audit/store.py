@@ -47,11 +47,14 @@ class KeptCheckpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What of the record is wanted. `situations` holds codes; `installation` asks for the acts on the installation as well."""
+    """What of the record is wanted. `situations` holds codes; `installation` asks for the acts on the installation as well.
+
+    `people` holds the names under which the record may know one person.
+    """
 
     situations: Collection[str]
     installation: bool
-    person: str | None = None
+    people: Collection[str] | None = None
     case: str | None = None
     since: datetime | None = None
 
@@ -247,7 +250,7 @@ async def search(tx: Tx, service: str, wanted: Search, *, before: int | None, li
         f"""
         select l.position, {_ENTRY} from audit_leaves l join audit_entries e on e.id = l.entry
         where (e.situation = any($1::text[]) or ($2 and e.situation is null))
-            and ($3::text is null or e.actor = $3)
+            and ($3::text[] is null or e.actor = any($3))
             and ($4::text is null or e.subject_ref = $4 or starts_with(e.subject_ref, $4 || '/'))
             and ($5::timestamptz is null or e.at >= $5)
             and ($6::bigint is null or l.position < $6)
@@ -255,7 +258,7 @@ async def search(tx: Tx, service: str, wanted: Search, *, before: int | None, li
         """,  # noqa: S608 - a constant list of columns
         list(wanted.situations),
         wanted.installation,
-        wanted.person,
+        None if wanted.people is None else list(wanted.people),
         wanted.case,
         wanted.since,
         before,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import AwareDatetime, BaseModel
 
@@ -19,9 +19,10 @@ from chassis.audit.merkle import Range, consistency_ranges, inclusion_ranges
 from chassis.audit.verify import SeenCheckpoint
 from chassis.errors import Forbidden, Invalid, NotFound
 from chassis.http.access import allowed
+from chassis.http.denials import ActorOf
 from chassis.http.health import ServiceOf
 from chassis.http.paging import Page, PageQuery, next_cursor
-from chassis.identity import EVERYWHERE
+from chassis.identity import EVERYWHERE, Principal
 from chassis.permissions import Caller
 from contracts.model import FieldError
 
@@ -83,6 +84,7 @@ class Leaves(BaseModel):
 @router.get("/entries", summary="Who did what?")
 async def list_entries(  # noqa: PLR0917 - FastAPI passes by name
     page: PageQuery,
+    request: Request,
     service: ServiceOf,
     caller: Annotated[Caller, allowed("audit.read")],
     situation: Annotated[Text | None, Query(description="One situation; without it all that the caller may see.")] = None,
@@ -90,16 +92,22 @@ async def list_entries(  # noqa: PLR0917 - FastAPI passes by name
     case: Annotated[Text | None, Query(description="The object's id; objects below it are found as well.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="From this instant on.")] = None,
 ) -> Entries:
-    """Return acts that the caller may see, newest first; the reading is itself an act and recorded."""
+    """Return acts that the caller may see, newest first; the reading is itself an act and recorded.
+
+    A person is found under the issuer's subject and under the name that this service's record has for them.
+    """
     situations, installation = _scope(caller, situation)
     if since is not None and not _EARLIEST <= since <= _LATEST:
         raise Invalid([FieldError("since", "out_of_range", "Use an instant of this century.")])
     before = page.after(int)
     await service.record.grow()
-    wanted = store.Search(situations=situations, installation=installation, person=person, case=case, since=since)
+    known_as = "" if person is None else _known_as(request, person)
+    people = None if person is None else {person, known_as}
+    wanted = store.Search(situations=situations, installation=installation, people=people, case=case, since=since)
     async with service.database.transaction("read_record", by=caller) as tx:
         found = await store.search(tx, service.name, wanted, before=before[0] if before else None, limit=page.limit + 1)
-        asked = {"person": person, "case": case, "since": since.isoformat() if since else None}
+        named = None if person is None else _named(person, known_as, (entry for _, entry in found))
+        asked = {"person": named, "case": case, "since": since.isoformat() if since else None}
         detail = {name: value for name, value in asked.items() if value is not None}
         for place in [*sorted(situations), *([None] if installation else [])]:
             tx.audit(caller.action, situation=place, detail=detail)
@@ -169,6 +177,21 @@ async def remainder(service: ServiceOf, caller: Annotated[Caller, allowed("audit
     _require_somewhere(caller)
     async with service.database.reading("show_remainder", by=caller) as tx:
         return documents.RemainderDocument.of(await survey.remainder_of(tx, service.name))
+
+
+def _known_as(request: Request, subject: str) -> str:
+    """Return the name that this service's record gives to somebody of whom nothing but the issuer's subject is known."""
+    actor_of: ActorOf = request.app.state.actor_of
+    return actor_of(Principal(subject, subject, frozenset()))
+
+
+def _named(person: str, known_as: str, found: Iterable[Entry]) -> str:
+    """Return under which name a search for a person is recorded: one that the record has already, else the service's own for them.
+
+    A service that keeps its people's names out of its database does not let them in by a search.
+    """
+    actors = {entry.actor for entry in found}
+    return person if person in actors and known_as not in actors else known_as
 
 
 def _scope(caller: Caller, situation: str | None) -> tuple[frozenset[str], bool]:
