@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -12,7 +12,9 @@ from chassis.sealing.trust import Trust
 from contracts.topics import SERVICES
 
 
-def build_app(service: str, folder: Path, *, issuer: str = "http://127.0.0.1:1/realms/mrm", database_url: str = "") -> FastAPI:
+def build_app(
+    service: str, folder: Path, *, issuer: str = "http://127.0.0.1:1/realms/mrm", database_url: str = "", **changes: Any
+) -> FastAPI:
     """Build the app of a service with keys of its own in `folder`."""
     keys = folder / service / "keys"
     signing = generate_signing_key(service)
@@ -27,6 +29,7 @@ def build_app(service: str, folder: Path, *, issuer: str = "http://127.0.0.1:1/r
         keys_dir=keys,
         trust_file=keys / "trust.json",
         issuer=issuer,
+        **changes,
     )
     (app,) = [part for part in build(settings) if isinstance(part, FastAPI)]
     return app

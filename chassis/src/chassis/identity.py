@@ -26,6 +26,9 @@ ROLES: Final = ISSUED_ROLES | {DEVICE}
 DEVICE_TOKEN_PREFIX: Final = "mrmd_"  # noqa: S105 - how a device token is told from an access token
 EVERYWHERE: Final = "_all"
 """The place of a situation in the group of an installation-wide operator."""
+GRANTS_CLAIM: Final = "groups"
+UNTYPED: Final = ""
+"""The type of a token whose header names none."""
 MAX_TOKEN_BYTES: Final = 16 * 1024
 LEEWAY_SECONDS: Final = 30
 MAX_CLAIM_LENGTH: Final = 255
@@ -82,12 +85,17 @@ class TokenVerifier:
         audience: str,
         *,
         types: Collection[str] = ("at+jwt",),
+        grants_claim: str = GRANTS_CLAIM,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Accept tokens of `issuer` for `audience` whose header type is one of `types` (issuers before RFC 9068 say `jwt`)."""
+        """Accept tokens of `issuer` for `audience` whose header type is one of `types` (issuers before RFC 9068 say `jwt`).
+
+        `grants_claim` is where the issuer puts the groups.
+        """
         self._issuer = issuer
         self._audience = audience
         self._types = frozenset(types)
+        self._grants_claim = grants_claim
         self._clock = clock
         self._keys = IssuerKeys(self._issuer)
         self._known: OrderedDict[bytes, tuple[Principal, float, int]] = OrderedDict()
@@ -102,25 +110,30 @@ class TokenVerifier:
 
     async def verify(self, token: str) -> Principal:
         """Return who the token speaks for; raises Unauthenticated, or Unavailable if no key of the issuer was ever reached."""
-        if len(token) > MAX_TOKEN_BYTES or _SEGMENTS.fullmatch(token) is None:
-            raise Unauthenticated
+        _check_form(token)
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is not None and known[2] == self._keys.generation and self._clock() < known[1] + LEEWAY_SECONDS:
             self._keys.refresh_if_old()
             return known[0]
+        claims = await self.claims(token)
+        principal = principal_of(claims, self._grants_claim)
+        self._remember(digest, principal, float(claims["exp"]))
+        return principal
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """Return what a token says once its signature, times, issuer and audience hold; raises as `verify`."""
+        _check_form(token)
         claims = await self._signed_claims(token)
         self._check_times(claims)
         self._check_source(claims)
-        principal = _principal(claims)
-        self._remember(digest, principal, float(claims["exp"]))
-        return principal
+        return claims
 
     async def _signed_claims(self, token: str) -> Mapping[str, Any]:
         encoded_header, encoded_claims, encoded_signature = token.split(".")
         header = _json_object(encoded_header)
         algorithm, key_id = header.get("alg"), header.get("kid")
-        kind = header.get("typ")
+        kind = header.get("typ", UNTYPED)
         if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in self._types:
             raise Unauthenticated
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or "crit" in header or "b64" in header:
@@ -158,6 +171,11 @@ class TokenVerifier:
             self._known.popitem(last=False)
 
 
+def _check_form(token: str) -> None:
+    if len(token) > MAX_TOKEN_BYTES or _SEGMENTS.fullmatch(token) is None:
+        raise Unauthenticated
+
+
 def _is_instant(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
 
@@ -183,11 +201,12 @@ def _json_object(segment: str) -> dict[str, Any]:
     return document
 
 
-def _principal(claims: Mapping[str, Any]) -> Principal:
+def principal_of(claims: Mapping[str, Any], grants_claim: str = GRANTS_CLAIM) -> Principal:
+    """Return who an issuer's claims speak of; raises Unauthenticated if they do not have the form they must have."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_CLAIM_LENGTH or _CONTROL.search(subject):
         raise Unauthenticated
-    groups = claims.get("groups", [])
+    groups = claims.get(grants_claim, [])
     if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
         raise Unauthenticated
     grants = frozenset(grant for group in groups if (grant := _grant(group)) is not None)

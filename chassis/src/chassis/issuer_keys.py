@@ -132,22 +132,24 @@ def _fingerprints(keys: tuple[IssuerKey, ...]) -> frozenset[tuple[str | None, fr
 
 async def _download(issuer: str) -> tuple[IssuerKey, ...]:
     async with httpx.AsyncClient(timeout=5.0, follow_redirects=False, trust_env=False) as client:
-        metadata = await _get_json(client, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        metadata = await get_json(client, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if metadata["issuer"] != issuer:
             raise ValueError("the issuer's metadata speaks of another issuer")
         address = str(metadata["jwks_uri"])
         if urlsplit(address).scheme != "https" and urlsplit(issuer).scheme == "https":
             raise ValueError("the issuer's keys are offered without TLS")
-        document = await _get_json(client, address)
+        document = await get_json(client, address)
     entries = document["keys"]
     if not isinstance(entries, list):
         raise TypeError("the issuer's key set is not one")
     return tuple(key for entry in entries[:MAX_KEYS] if (key := _usable_key(entry)) is not None)
 
 
-async def _get_json(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
+async def get_json(client: httpx.AsyncClient, address: str, *, token: str | None = None) -> dict[str, Any]:
+    """Return a JSON object of the issuer, read with an access token where one is given; raises httpx's errors, ValueError, TypeError."""
     raw = bytearray()
-    async with client.stream("GET", address, headers={"Accept": "application/json"}) as response:
+    headers = {"Accept": "application/json"} | ({} if token is None else {"Authorization": f"Bearer {token}"})
+    async with client.stream("GET", address, headers=headers) as response:
         if response.status_code != httpx.codes.OK:
             raise ValueError("the issuer did not answer with a document")
         async for chunk in response.aiter_bytes():

@@ -50,6 +50,11 @@ def delivery_tables(version: int = 1) -> str:
     return (files("chassis") / "sql" / f"delivery_v{version}.sql").read_text(encoding="utf-8")
 
 
+def sessions_table(version: int = 1) -> str:
+    """Return the SQL of the table of sessions that every service has, for people who sign in for pages."""
+    return (files("chassis") / "sql" / f"sessions_v{version}.sql").read_text(encoding="utf-8")
+
+
 def versions_folder(service: str) -> Path:
     """Return the folder of a service's revisions."""
     spec = find_spec(service)

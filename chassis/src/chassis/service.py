@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from chassis import answered_store
+from chassis import answered_store, sessions_store
 from chassis.audit.recorder import Recorder
 from chassis.audit.sequencer import GROW_SECONDS, Sequencer
 from chassis.delivery.outbox import EventSealer
@@ -21,6 +21,7 @@ from chassis.storage import SYSTEM, Database, Handler
 from contracts.events import Event
 
 FORGET_SECONDS: Final = 3600.0
+FORGET_SESSIONS_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
         keys=keys,
         trust=trust,
         register=register,
-        identity=TokenVerifier(settings.issuer, settings.audience),
+        identity=TokenVerifier(settings.issuer, settings.audience, grants_claim=settings.grants_claim),
         events=events,
         receiver=Receiver(name, database=database, register=register, trust=trust, stop_after_parked=settings.stop_after_parked),
         record=Sequencer(name, database=database, trust=trust, signer=lambda: events.signer),
@@ -105,7 +106,7 @@ def run(
     service.register.on_removed = on_situation_removed
     service.receiver.configure(handlers, opener)
     growing = Job(name="audit_record", every_seconds=GROW_SECONDS, run=service.record.run)
-    run_process(service, app, (*jobs, growing, _forgetting(service)))
+    run_process(service, app, (*jobs, growing, _forgetting(service), _forgetting_sessions(service)))
 
 
 def _forgetting(service: Service) -> Job:
@@ -114,3 +115,11 @@ def _forgetting(service: Service) -> Job:
             await answered_store.delete_old(tx)
 
     return Job(name="forget_answers", every_seconds=FORGET_SECONDS, run=forget)
+
+
+def _forgetting_sessions(service: Service) -> Job:
+    async def forget() -> None:
+        async with service.database.transaction("forget_sessions", by=SYSTEM) as tx:
+            await sessions_store.delete_expired(tx, at=tx.now)
+
+    return Job(name="forget_sessions", every_seconds=FORGET_SESSIONS_SECONDS, run=forget)

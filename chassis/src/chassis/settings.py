@@ -3,13 +3,15 @@
 import os
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 Network = IPv4Network | IPv6Network
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ServiceSettings(BaseSettings):
@@ -55,6 +57,44 @@ class ServiceSettings(BaseSettings):
     """Certificate chain (PEM) to serve HTTPS with; needs `tls_key`. Without both, HTTP for a proxy that ends TLS."""
     tls_key: Path | None = None
     """Its private key (PEM), readable by nobody else."""
+    grants_claim: str = "groups"
+    """Claim in which the issuer puts the groups `/<situation>/<role>`, in access tokens and for pages."""
+    public_url: str = ""
+    """Origin under which browsers reach this service, such as `https://intake.example.org`; needed unless they reach it on loopback."""
+    client_id: str = "mrm-pages"
+    """The pages' client at the issuer."""
+    client_secret: SecretStr | None = None
+    """Its secret; without one it is a public client (PKCE is used either way)."""
+    sign_in_scopes: str = "openid profile"
+    """Scopes asked for at sign-in; some issuers need `offline_access` for sessions longer than an access token."""
+    session_idle_seconds: float = Field(default=1_800.0, ge=60, le=86_400)
+    """A session nobody uses ends after this many seconds."""
+    session_seconds: float = Field(default=28_800.0, ge=60, le=604_800)
+    """A session ends after this many seconds, used or not."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        plain = value in ("", f"{parts.scheme}://{parts.netloc}") and "@" not in parts.netloc
+        if value and not (plain and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))):
+            raise ValueError("an origin is https://host or https://host:port and nothing more; http is for loopback alone")
+        return value.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
+
+    @field_validator("sign_in_scopes")
+    @classmethod
+    def _check_scopes(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("the scope openid is needed")
+        return value
+
+    @property
+    def origin(self) -> str:
+        """The origin under which browsers reach this service; empty if nobody said and it is not on loopback."""
+        if self.public_url or self.host not in LOOPBACK:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'http' if self.tls_certificate is None else 'https'}://{host}:{self.port}"
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 
+from chassis.http.sessions import TwoCredentials, brings_session, check_made_here, session_of
 from chassis.identity import DEVICE_TOKEN_PREFIX, DeviceTokens, Principal, Unauthenticated
 from chassis.permissions import Caller
 from chassis.service import Service
@@ -35,7 +36,15 @@ class Allowed:
 
 
 async def _principal(request: Request) -> Principal:
-    """Return who the one bearer token of a request speaks for; raises Unauthenticated."""
+    """Return who the one credential of a request speaks for, a bearer token or a session; raises Unauthenticated, TwoCredentials, Csrf."""
+    if brings_session(request):
+        if "authorization" in request.headers:
+            raise TwoCredentials
+        session = await session_of(request)
+        if session is None:
+            raise Unauthenticated
+        await check_made_here(request, session)
+        return session.principal
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or len(request.headers.getlist("authorization")) != 1:
         raise Unauthenticated
@@ -60,7 +69,7 @@ def allowed(action: str) -> Any:  # noqa: ANN401 - what FastAPI's Depends is
 
 
 def open_to_all() -> Any:  # noqa: ANN401
-    """Mark a route that needs no token and tells nothing of anybody: `dependencies=[open_to_all()]`."""
+    """Mark a route that needs no permission and tells nothing of anybody but whose session it came with: `dependencies=[open_to_all()]`."""
     return Depends(OpenToAll())
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 
-from chassis.http import health, operations, record
+from chassis.http import account, health, operations, record, sign_in
 from chassis.http.access import action_of, is_open, open_to_all
 from chassis.http.bodies import MAX_BODY_BYTES
 from chassis.http.denials import ActorOf
@@ -18,8 +18,10 @@ from chassis.http.once import AnsweredBefore, answer_again
 from chassis.http.openapi import describe, routes_of
 from chassis.http.problems import install
 from chassis.http.rates import Rates
+from chassis.http.sessions import sessions_of
 from chassis.identity import DeviceTokens
 from chassis.service import Service
+from chassis.sessions import Sessions
 from contracts.permissions import rows_for
 
 MAX_IN_FLIGHT: Final = 256
@@ -51,6 +53,7 @@ def create_app(
     A route finds the service's parts in `request.app.state.service`. `actor_of` names whoever was denied something in the record.
     `devices` knows the device tokens that the service gave, `rates` how fast others may ask (without it, what the settings say).
     """
+    sessions = sessions_of(service, actor_of)
     app = FastAPI(
         title=title,
         version=version(f"mrm-{service.name}"),
@@ -59,9 +62,10 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         telemetry=_NOTHING,
-        lifespan=_lifespan(service),
+        lifespan=_lifespan(service, sessions),
     )
     app.state.service = service
+    app.state.sessions = sessions
     app.state.actor_of = actor_of
     app.state.devices = devices
     app.state.rates = rates = rates or Rates.of(service.settings)
@@ -69,7 +73,7 @@ def create_app(
     app.add_exception_handler(AnsweredBefore, answer_again)
     limits = Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight)
     app.add_middleware(Guard, limits=limits, rates=rates)
-    for router in (*routers, health.router, operations.router, record.router, _self_description(app)):
+    for router in (*routers, health.router, operations.router, record.router, sign_in.router, account.router, _self_description(app)):
         app.include_router(router)
     check_actions(app, service.name)
     return app
@@ -99,10 +103,11 @@ def _self_description(app: FastAPI) -> APIRouter:
     return router
 
 
-def _lifespan(service: Service) -> Any:  # noqa: ANN401 - what Starlette's lifespan is
+def _lifespan(service: Service, sessions: Sessions) -> Any:  # noqa: ANN401 - what Starlette's lifespan is
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await service.identity.close()
+        await sessions.relying_party.close()
 
     return lifespan

@@ -10,14 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from chassis.errors import BadRequest, Invalid
 from chassis.http.problems import TooLarge, UnsupportedMediaType
+from chassis.http.raw_bodies import BODY_KEY
 from contracts.model import FieldError, field_errors
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_DEPTH: Final = 32
 _TEXTS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_BODY: Final = "mrm_body"
-"""Where a body that has been read lies in its request's ASGI scope's state."""
 BODY_MODEL: Final = "x-mrm-model"
 """Stands, with a name of `BODY_MODELS`, for a model's schema until the OpenAPI document is made."""
 BODY_MODELS: Final[dict[str, type[BaseModel]]] = {}
@@ -39,16 +38,7 @@ async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
         if size > limit:
             raise TooLarge
         parts.append(chunk)
-    raw: bytes = request.scope["state"].setdefault(_BODY, b"".join(parts))
-    return raw
-
-
-async def body_of(request: Request) -> bytes:
-    """Return the raw body of a request, whether a route has read it or does not need it."""
-    state = request.scope["state"]
-    if _BODY not in state:
-        state[_BODY] = b"".join([chunk async for chunk in request.stream()])
-    raw: bytes = state[_BODY]
+    raw: bytes = request.scope["state"].setdefault(BODY_KEY, b"".join(parts))
     return raw
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from chassis import answered_store as store
 from chassis.errors import Conflict, Invalid, Unavailable
-from chassis.http.bodies import body_of
+from chassis.http.raw_bodies import body_of
 from chassis.permissions import Caller
 from chassis.storage import Database, Tx
 from contracts.model import FieldError

@@ -5,7 +5,7 @@ from pathlib import Path
 from chassis.migrations import run_sql
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
