@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from chassis.http.server import server_config
+from chassis.http.tls import Certificate
 from chassis.migrations import upgrade
 from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.opening_keys import OpeningKey, generate_opening_key
@@ -34,9 +35,9 @@ from support.rates import UNHURRIED
 
 
 @contextlib.asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
+async def served(app: FastAPI, *, certificate: Certificate | None = None) -> AsyncIterator[str]:
     """Serve an app on a free loopback port; yields its address."""
-    server = uvicorn.Server(server_config(app, host="127.0.0.1", port=0))
+    server = uvicorn.Server(server_config(app, host="127.0.0.1", port=0, certificate=certificate))
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     with contextlib.ExitStack() as stack:
         server.capture_signals = lambda: stack  # type: ignore[method-assign, assignment]
@@ -47,7 +48,7 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
             await asyncio.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield f"{'http' if certificate is None else 'https'}://127.0.0.1:{port}"
         finally:
             server.should_exit = True
             await task

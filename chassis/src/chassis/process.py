@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -18,11 +19,13 @@ from chassis.delivery.bus import ClusterWatch
 from chassis.delivery.consumer import Consumer
 from chassis.delivery.relay import Relay
 from chassis.http.server import server_config
+from chassis.http.tls import Certificate, UnusableCertificateError, certificate_of
 from chassis.storage import SYSTEM, is_transient
 
 if TYPE_CHECKING:
     from chassis.service import Job, Service
 
+OPEN_FILES: Final = 8_192
 DRAIN_REQUESTS_SECONDS: Final = 10
 DRAIN_RELAY_SECONDS: Final = 3.0
 DRAIN_ALL_SECONDS: Final = 25.0
@@ -36,7 +39,21 @@ def run_process(service: "Service", app: FastAPI, jobs: Sequence["Job"]) -> None
     telemetry.configure(service.name, level=service.settings.log_level)
     tracing.configure_from_environment(service.name)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # every step of every client otherwise
-    raise SystemExit(uvloop.run(_Process(service, app, jobs).run()))
+    try:
+        certificate = certificate_of(service.settings)
+    except UnusableCertificateError as error:
+        log.failure("certificate_unusable", error)
+        raise SystemExit(str(error)) from None
+    _allow_open_files()
+    raise SystemExit(uvloop.run(_Process(service, app, jobs, certificate).run()))
+
+
+def _allow_open_files() -> None:
+    """Let the process have the connections that the edge allows: many systems begin with 1,024 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +65,7 @@ class _Server(uvicorn.Server):
 
 
 class _Process:
-    def __init__(self, service: "Service", app: FastAPI, jobs: Sequence["Job"]) -> None:
+    def __init__(self, service: "Service", app: FastAPI, jobs: Sequence["Job"], certificate: Certificate | None) -> None:
         settings, health = service.settings, service.health
         self._service = service
         self._jobs = jobs
@@ -57,13 +74,23 @@ class _Process:
         self._cluster = ClusterWatch(settings, health)
         self._relay = Relay(database=service.database, events=service.events, settings=settings, cluster=self._cluster, health=health)
         self._consumer = Consumer(service.receiver, settings=settings, cluster=self._cluster, health=health)
-        self._server = _Server(server_config(app, host=settings.host, port=settings.port, timeout_graceful_shutdown=DRAIN_REQUESTS_SECONDS))
+        self._certificate = certificate
+        self._server = _Server(
+            server_config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                certificate=certificate,
+                timeout_graceful_shutdown=DRAIN_REQUESTS_SECONDS,
+            )
+        )
 
     async def run(self) -> int:
         """Run all parts; returns the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_certificate)
         parts = {
             "http": self._server.serve(),
             "database": self._keep_database(),
@@ -86,6 +113,16 @@ class _Process:
             helper.cancel()
         await self._drain({task.get_name(): task for task in tasks})
         return 1 if failed else 0
+
+    def _reload_certificate(self) -> None:
+        """Serve new connections with what the certificate's files hold now; if they cannot be used, go on with what was read before."""
+        if self._certificate is None:
+            return
+        try:
+            self._certificate.reload()
+            log.info("certificate_reloaded")
+        except UnusableCertificateError as error:
+            log.failure("certificate_not_reloaded", error)
 
     async def _note_start(self) -> None:
         """Call the process started when it serves and has a database, and take what lives from then on out of garbage collection."""
