@@ -5,6 +5,7 @@ make bench-counting       # or, with tests/ on PYTHONPATH: python -m benchmarks.
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -157,6 +158,8 @@ async def post(counting: CountingService, count: int) -> None:
             for batch in batches:
                 await counting.receive(batch)
 
+        gc.collect()
+        gc.freeze()  # as every service does after its start
         before = cpu(me)
         ours.append(await seconds(receive_all))
         python += cpu(me) - before
@@ -237,8 +240,8 @@ def main() -> None:
     """Measure on servers of its own, in a folder that is removed afterwards."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--violations", type=int, default=100_000, help="of the short history in part 1")
-    parser.add_argument("--facts", type=int, default=3_000, help="posted in part 2")
-    parser.add_argument("--events", type=int, default=10_000, help="grouped in part 3")
+    parser.add_argument("--facts", type=int, default=10_000, help="posted in part 2")
+    parser.add_argument("--events", type=int, default=20_000, help="grouped in part 3")
     parser.add_argument("--rebuild", type=int, default=4_000, help="violations rebuilt in part 4")
     parser.add_argument("--full", action="store_true", help="rebuild a million violations in part 4 (takes hours)")
     parser.add_argument("--parts", default="1,2,3,4")

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from aggregation.store.ledger import Reading
 from aggregation.store.standing import COLUMNS
 from chassis.storage import SYSTEM
 from contracts.events import ChildrenLinked, ChildrenUnlinked, Event
@@ -137,8 +138,20 @@ async def whole_history(house: House, seed: int) -> None:
     for number in [len(author.acts), *author.rng.sample(range(len(author.acts)), 3)]:
         oracle = Oracle(SITUATION, author.acts[:number])
         for _ in range(6):
-            await check(house, coder, oracle, author.question(), positions[number])
+            question = author.question()
+            await check(house, coder, oracle, question, positions[number])
+            await check_readings(house, coder.names.situation, question, positions[number])
     await check_conservation(house, coder.names.situation)
+
+
+async def check_readings(house: House, situation: str, question: tuple[str, str, str, dict[str, str]], position: int) -> None:
+    """What stood is found alike from what stands and from what was posted."""
+    table, start, end, params = question
+    backward, forward = [
+        await house.ask(situation, table, start, end, params=params, position=position, reading=reading)
+        for reading in (Reading.BACKWARD, Reading.FORWARD)
+    ]
+    assert backward == forward
 
 
 async def check_conservation(house: House, situation: str) -> None:

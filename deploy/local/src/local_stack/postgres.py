@@ -38,6 +38,7 @@ unix_socket_permissions = 0700
 password_encryption = scram-sha-256
 max_connections = 150
 shared_buffers = 48MB
+random_page_cost = 1.1
 work_mem = 4MB
 maintenance_work_mem = 32MB
 max_wal_size = 256MB
@@ -236,7 +237,8 @@ class PostgresServer:
             )
             for role in ("owner", "app")
         }
-        return ServiceDatabase(service=service, name=database, owner_url=urls["owner"], app_url=urls["app"])
+        # Row-level security holds for the owner too: migrations and whoever looks into a database speak as the service itself.
+        return ServiceDatabase(service=service, name=database, owner_url=urls["owner"] + "&mrm.action=system", app_url=urls["app"])
 
     async def create_service_database(self, service: str, name: str | None = None) -> ServiceDatabase:
         """Create a service's roles and a database for it; what exists already is brought up to date."""

@@ -131,7 +131,10 @@ class Books:
         self.changes.child_links.append((entry.position, sign, one, other))
 
     def _case(self, incident: str) -> "_Case":
-        return self._cases.setdefault(incident, _Case(_NOTHING))
+        case = self._cases.get(incident)
+        if case is None:
+            case = self._cases[incident] = _Case(_NOTHING)
+        return case
 
     def _incident(self, name: str, case: "_Case") -> Incident:
         suppressed = {link.violation for link, present in self._links[name].items() if present}

@@ -1,11 +1,12 @@
 """Coded facts as the ledger keeps them (the event's JSON without its situation), and the domain's reading of them."""
 
-import json
 from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
+
+from pydantic_core import to_json
 
 from aggregation.domain.incident import (
     Coded,
@@ -42,7 +43,12 @@ CODED_FACTS: Final[tuple[type[Event], ...]] = (
     ChildrenUnlinked,
 )
 """The events that take a position in the ledger."""
-_SEX_COLUMNS = ("boys", "girls", "unknown")
+_TALLY: Final = frozenset(("boys", "girls", "unknown"))
+_TYPES: Final = {kind.value: kind for kind in ViolationType}
+_ATTRIBUTIONS: Final = {kind.value: kind for kind in Attribution}
+_SEXES: Final = {sex.value: sex for sex in Sex}
+_OUTCOMES: Final = {status.value: status for status in Status}
+"""Looked up millions of times in a rebuild: calling an enumeration takes ten times as long."""
 
 
 def fact_of(event: Event) -> Fact:
@@ -73,7 +79,7 @@ def coded_from(fact: Mapping[str, Any], *, region: str | None) -> Coded:
         region=region,
         violations=tuple(_violation(entry) for entry in fact["violations"]),
         victims=tuple(
-            Victim(child=entry["child"], sex=Sex(entry["sex"]), age=entry.get("age"), violations=frozenset(entry["violations"]))
+            Victim(child=entry["child"], sex=_SEXES[entry["sex"]], age=entry.get("age"), violations=frozenset(entry["violations"]))
             for entry in fact.get("victims", ())
         ),
         groups=tuple(
@@ -89,7 +95,7 @@ def decision_from(fact: Mapping[str, Any]) -> Decision:
     """Read a decision; an empty attribution list is one, an absent list is none."""
     decided_on, attribution = fact.get("decided_on"), fact.get("attribution")
     return Decision(
-        outcome=Status(fact["outcome"]),
+        outcome=_OUTCOMES[fact["outcome"]],
         decided_on=date.fromisoformat(decided_on) if decided_on else None,
         attribution=None if attribution is None else tuple(_entry(entry) for entry in attribution),
     )
@@ -132,7 +138,7 @@ def record_values(record: Record) -> tuple[Any, ...]:
 
 def json_text(value: object) -> str:
     """Write what goes into a jsonb column."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return to_json(value).decode()
 
 
 def incident_and_key(ref: str) -> tuple[str, str]:
@@ -156,15 +162,15 @@ def _details(details: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
 def _violation(entry: Mapping[str, Any]) -> Violation:
     return Violation(
         key=entry["key"],
-        type=ViolationType(entry["type"]),
-        tally=_sexes(entry) if any(name in entry for name in _SEX_COLUMNS) else None,
+        type=_TYPES[entry["type"]],
+        tally=None if _TALLY.isdisjoint(entry) else _sexes(entry),
         details=tuple((name, tuple(sorted(set(codes)))) for name, codes in sorted(entry.get("details", {}).items()) if codes),
     )
 
 
 def _sexes(entry: Mapping[str, Any]) -> Sexes:
-    return Sexes(*(entry.get(name, 0) for name in _SEX_COLUMNS))
+    return Sexes(entry.get("boys", 0), entry.get("girls", 0), entry.get("unknown", 0))
 
 
 def _entry(entry: Mapping[str, Any]) -> Entry:
-    return Entry(Attribution(entry["attribution"]), entry.get("party"))
+    return Entry(_ATTRIBUTIONS[entry["attribution"]], entry.get("party"))
