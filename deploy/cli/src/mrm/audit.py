@@ -16,6 +16,7 @@ from chassis.sealing.trust import Trust
 from contracts.topics import SERVICES
 from local_stack.layout import StackFolder
 from local_stack.postgres import PostgresServer
+from mrm.acts import words
 from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output, running_stack
 from mrm.installation import opened
 from mrm.people import OPERATOR
@@ -81,18 +82,21 @@ def show(  # noqa: PLR0917 - typer passes by name
     data: DataOption = DEFAULT_DATA,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who did what, oldest first. Reading the record is itself recorded."""
+    """Show in words who did what, oldest first: acts, openings, searches, denials, emergency accesses. Reading the record is recorded.
+
+    At intake monitors stand under a mark; --person finds them by the issuer's subject all the same.
+    """
     output = Output(as_json=as_json)
     if since is not None and since.tzinfo is None:
         since = since.replace(tzinfo=UTC)
     asked = {"person": by, "case": case, "situation": situation, "since": since.isoformat() if since else None}
     params = {name: value for name, value in asked.items() if value is not None}
-    items = asyncio.run(_acts(data, _named(service), person, params, limit))
-    table = Table("When (UTC)", "Service", "Situation", "Who", "What", "Object", "Detail", title="Acts", title_justify="left")
+    acts = asyncio.run(_acts(data, _named(service), person, params, limit))
+    items = [{**item, "words": words(item["action"], item["detail"])} for item in acts]
+    table = Table("When (UTC)", "Service", "Situation", "Who", "What", "Object", title="Acts", title_justify="left")
     for item in items:
         when = datetime.fromisoformat(item["at"]).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        detail = ", ".join(f"{name}={value}" for name, value in sorted(item["detail"].items()))
-        cells = (when, item["service"], item["situation"] or "-", item["actor"], item["action"], item["subject"] or "-", detail)
+        cells = (when, item["service"], item["situation"] or "-", item["actor"], item["words"], item["subject"] or "-")
         table.add_row(*(Text(cell) for cell in cells))
     output.result({"items": items}, table if items else "No act fits.")
 

@@ -9,7 +9,7 @@ from aggregation import asking, comparing
 from aggregation.domain.periods import LateRule
 from aggregation.domain.questions import Form, Refusal, read_moment, read_question
 from aggregation.domain.tables import RULES_VERSION
-from aggregation.routes.tables import Reader, page_of, service_for
+from aggregation.routes.tables import Reader, page_of, record_search, service_for
 from aggregation.store.figures import Scope
 from chassis.permissions import Caller
 from chassis.service import Service
@@ -66,4 +66,6 @@ async def _answer(request: Request, service: Service, caller: Caller, situation:
         "applies": RULES,
         "params": question.params(),
     }
-    return asking.respond(request, document | page_of([change.document() for change in found], part, moment))
+    document |= page_of([change.document() for change in found], part, moment)
+    await record_search(service, caller, situation, route="changes", document=document, part=part)
+    return asking.respond(request, document)

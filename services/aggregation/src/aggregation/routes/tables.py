@@ -1,6 +1,6 @@
 """Questions: every table, its contributors, the Global Horizontal Note in one answer, and how far the ledger has come."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -88,7 +88,7 @@ async def read_contributors(request: Request, situation: str, table: str, caller
         ]
         return {"cell": cell, "value": value, "data": data}
 
-    return await _ask(request, caller, situation, table, read, drop=("cell",), sliced=True)
+    return await _ask(request, caller, situation, table, read, drop=("cell",), route="contributors")
 
 
 @router.get(
@@ -130,21 +130,30 @@ Read = Callable[[Tx, Table, Question, Moment], Awaitable[dict[str, Any]]]
 
 
 async def _ask(
-    request: Request, caller: Caller, situation: str, name: str, read: Read, *, drop: tuple[str, ...] = (), sliced: bool = False
+    request: Request, caller: Caller, situation: str, name: str, read: Read, *, drop: tuple[str, ...] = (), route: str | None = None
 ) -> Response:
     service = await service_for(request, caller, situation)
     table = TABLES.get(name)
     if table is None:
         raise asking.UnknownTable
     try:
-        return await _answer(request, service, caller, situation, table, read, drop=drop, sliced=sliced or table.paged)
+        return await _answer(request, service, caller, situation, table, read, drop=drop, route=route or (name if table.paged else None))
     except Refusal as refusal:
         raise asking.refused(refusal) from None
 
 
 async def _answer(  # noqa: PLR0917
-    request: Request, service: Service, caller: Caller, situation: str, table: Table, read: Read, *, drop: tuple[str, ...], sliced: bool
+    request: Request,
+    service: Service,
+    caller: Caller,
+    situation: str,
+    table: Table,
+    read: Read,
+    *,
+    drop: tuple[str, ...],
+    route: str | None,
 ) -> Response:
+    """Answer a question; one with a `route` lists violations, page by page, and is recorded as a search."""
     params = {key: value for key, value in asking.parameters(request).items() if key not in drop}
     part = asking.take_slice(params)
     question = question_for(table, params)
@@ -155,9 +164,23 @@ async def _answer(  # noqa: PLR0917
         moment = await asking.moment_at(tx, situation, position)
         found = await read(tx, table, question, moment)
     document = _document(table.name, situation, question, moment, table.rules) | found
-    if sliced and question.form is Form.EXACT:
+    if route is not None and question.form is Form.EXACT:
         document |= page_of(found["data"], part, moment)
+        await record_search(service, caller, situation, route=route, document=document, part=part)
     return asking.respond(request, document)
+
+
+async def record_search(
+    service: Service, caller: Caller, situation: str, *, route: str, document: Mapping[str, Any], part: asking.Slice
+) -> None:
+    """Record that violations were listed, before the list is answered: which table and window, and how many; no cell and no violation.
+
+    A repeated question is recorded again, although it may be answered with 304.
+    """
+    detail = {name: document[name] for name in ("table", "from", "to")}
+    detail |= {"route": route, "found": len(document["data"]), "position": document["as_of"]["position"]}
+    async with service.database.transaction("record_search", by=caller) as tx:
+        tx.audit(caller.action, situation=situation, detail=detail | ({"page": "next"} if part.after else {}))
 
 
 def page_of(entries: list[dict[str, Any]], part: asking.Slice, moment: Moment) -> dict[str, Any]:
