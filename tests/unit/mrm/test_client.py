@@ -86,6 +86,24 @@ async def test_the_same_is_sent_again_until_the_service_answers(trouble: Answer 
     assert len({body for _, _, body in service.seen}) == 1
 
 
+async def test_who_asks_too_fast_waits_as_long_as_told_and_who_finds_nobody_only_as_long_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    script = ((429, {"Retry-After": "30"}, {}), (503, {"Retry-After": "30"}, {}), (429, {"Retry-After": "soon"}, {}), (200, {}, {"ok": 1}))
+    async with serving(*script, patience=60) as (api, _, _):
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        await api.get("intake", "/", person="monitor")
+    assert (waited[0], waited[1]) == (30.0, 2.0)
+    assert waited[2] < 2
+    async with serving((429, {"Retry-After": "61"}, {"code": "too_fast", "detail": "Wait."}), patience=60) as (api, _, _):
+        with pytest.raises(RefusedError, match="429 too_fast"):
+            await api.get("intake", "/", person="monitor")
+    assert len(waited) == 3
+
+
 async def test_a_post_keeps_its_key_however_often_it_is_sent_and_the_next_one_has_another() -> None:
     async with serving(None, (503, {}, {}), (401, {}, {}), (201, {}, {})) as (api, service, _):
         await api.post("intake", "/v1/approvals", {}, person="cochair_un")

@@ -26,7 +26,7 @@ class Allowed:
         try:
             principal = await _principal(request)
         except Unauthenticated:
-            if "authorization" in request.headers:
+            if "authorization" in request.headers or brings_session(request):
                 state.rates.failed(request.scope)
             raise
         state.rates.known(principal)

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("exchange_commands", "export_app"),
     "import": ("exchange_commands", "import_app"),
     "audit": ("audit", "app"),
+    "device": ("device", "app"),
 }
 """Every command, with its module and what it is called there; the order is that of `mrm --help`."""
 

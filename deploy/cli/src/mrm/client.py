@@ -111,7 +111,7 @@ class Api:
                     renewed = True
                     self.people.forget(person)
                     continue
-                waited = max(pause, _retry_after(answer))
+                waited = max(pause, _pause_asked_for(answer))
                 if answer.status_code not in _BUSY or time.monotonic() + waited > deadline:
                     raise RefusedError(service, answer.status_code, _problem(answer), repeated=repeated)
             await asyncio.sleep(waited)
@@ -134,12 +134,13 @@ class Api:
         return await self._clients[service].request(method, path, content=content, params=params, headers=headers)
 
 
-def _retry_after(answer: httpx.Response) -> float:
-    """Return the pause a service asks for, at most as long as ours."""
+def _pause_asked_for(answer: httpx.Response) -> float:
+    """Return the pause a service asks for: the whole of it when we ask too fast; when it is away, at most as long as ours."""
     try:
-        return min(float(answer.headers.get("Retry-After", "0")), _LONGEST_PAUSE)
+        asked = float(answer.headers.get("Retry-After", "0"))
     except ValueError:
         return 0.0
+    return asked if answer.status_code == httpx.codes.TOO_MANY_REQUESTS else min(asked, _LONGEST_PAUSE)
 
 
 def _problem(answer: httpx.Response) -> Mapping[str, Any]:
