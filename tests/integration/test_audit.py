@@ -25,7 +25,7 @@ from chassis.sealing.keys import generate_signing_key
 from chassis.storage import SYSTEM, System, Tx
 from local_stack.postgres import PostgresServer, ServiceDatabase
 from support.records import Keeper, as_superuser, open_keeper
-from support.stack import NewDatabase
+from support.stack import NewDatabase, as_system
 from support.tampering import EDITS, Edit, picture, set_back
 
 EDITS_TO_TRY = 1000
@@ -176,7 +176,7 @@ async def test_neither_the_service_nor_the_owner_can_rewrite_the_record(
     keeper: Keeper, service_database: ServiceDatabase, table: str
 ) -> None:
     await grown(keeper)
-    app = await asyncpg.connect(service_database.app_url)
+    app = await asyncpg.connect(as_system(service_database.app_url))
     owner = await asyncpg.connect(service_database.owner_url)
     column = {"audit_nodes": "hash", "audit_leaves": "hash", "audit_checkpoints": "note"}.get(table, "id")
     try:
@@ -328,7 +328,7 @@ async def test_acts_do_not_wait_for_the_tree(keeper: Keeper) -> None:
 
 async def test_an_entry_that_the_service_did_not_write_gets_no_place(keeper: Keeper, service_database: ServiceDatabase) -> None:
     await keeper.act(2)
-    app = await asyncpg.connect(service_database.app_url)  # even the service's own role cannot, without the key
+    app = await asyncpg.connect(as_system(service_database.app_url))  # even the service's own role cannot, without the key
     await app.execute(
         "insert into audit_entries select gen_random_uuid(), at, 'somebody', action, situation, subject_ref, detail, cause, salt,"
         " signed_by, signature from audit_entries limit 1"

@@ -26,6 +26,7 @@ from mrm.bundle_checks import check_bundle
 from support.bundles import AFGHANISTAN
 from support.exporting import AUDITOR, BOTH, OFFICER, STRANGER, UN, UNICEF, RunningExport, afghanistan, snapshot
 from support.sealing import KeysInMemory
+from support.stack import as_system
 
 REFUSED = (asyncpg.CheckViolationError, asyncpg.UniqueViolationError, asyncpg.InsufficientPrivilegeError)
 
@@ -409,7 +410,7 @@ def _crash(*_: object, **__: object) -> None:
 async def test_the_database_holds_the_four_eyes(export: RunningExport) -> None:
     draft = await export.draft()
     submission = UUID(draft["submission"])
-    app = await asyncpg.connect(export.database.app_url)
+    app = await asyncpg.connect(as_system(export.database.app_url))
     insert = "insert into approvals values ('AFG', $1, $2, $3, $4, $5, 'Name', now())"
     try:
         with pytest.raises(REFUSED):
@@ -440,7 +441,7 @@ async def test_the_database_holds_the_four_eyes(export: RunningExport) -> None:
 async def test_nobody_changes_or_deletes_what_was_frozen_or_signed(export: RunningExport) -> None:
     signed = await export.signed()
     draft = await export.draft()
-    app = await asyncpg.connect(export.database.app_url)
+    app = await asyncpg.connect(as_system(export.database.app_url))
     statements = [
         *(f"delete from {table}" for table in ("bundles", "approvals", "submissions", "snapshots", "audit_entries")),
         *(f"truncate {table} cascade" for table in ("bundles", "approvals", "submissions", "snapshots")),

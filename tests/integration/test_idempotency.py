@@ -21,6 +21,7 @@ from contracts.situation import RecipientKey
 from support.apps import SERVICES, build_app
 from support.exporting import OFFICER, RunningExport
 from support.running_aggregation import RunningAggregation, aggregation
+from support.stack import as_system
 from support.vetting import PEOPLE, SITUATION, RunningVerification, decision, line
 
 __all__ = ["aggregation"]
@@ -85,7 +86,7 @@ async def reopenings(vetting: RunningVerification) -> int:
 @asynccontextmanager
 async def ledger_held(vetting: RunningVerification) -> AsyncIterator[None]:
     """Keep every act of the situation waiting for the ledger."""
-    connection = await asyncpg.connect(vetting.app_url)
+    connection = await asyncpg.connect(as_system(vetting.app_url))
     try:
         async with connection.transaction():
             await connection.execute("select from ledgers where situation = $1 for update", SITUATION)
@@ -219,7 +220,7 @@ async def test_what_was_rolled_back_is_not_remembered(vetting: RunningVerificati
     async with ledger_held(vetting):
         request = asyncio.create_task(act(vetting, "/decisions", body, key=key))
         (backend,) = await waiting(vetting, 1)
-        killer = await asyncpg.connect(vetting.app_url)
+        killer = await asyncpg.connect(as_system(vetting.app_url))
         await killer.execute("select pg_terminate_backend($1)", backend)
         await killer.close()
         assert (await request).status_code == 503
@@ -237,7 +238,7 @@ async def test_one_that_waited_acts_itself_if_the_first_one_fails(vetting: Runni
         (backend,) = await waiting(vetting, 1)
         second = asyncio.create_task(act(vetting, "/decisions", body, key=key))
         await waiting(vetting, 2)
-        killer = await asyncpg.connect(vetting.app_url)
+        killer = await asyncpg.connect(as_system(vetting.app_url))
         await killer.execute("select pg_terminate_backend($1)", backend)
         await killer.close()
         assert (await first).status_code == 503

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from chassis import migrations
 from chassis.settings import MigrationSettings
 from local_stack.postgres import ServiceDatabase
-from support.stack import NewDatabase
+from support.stack import NewDatabase, as_system
 
 FIRST = """
 from chassis.migrations import delivery_tables, run_sql
@@ -65,9 +65,9 @@ async def test_revisions_run_once_and_again_is_harmless(package: Path, new_datab
     (package / "migrations" / "versions" / "0002_more.py").write_text(SECOND.format(divisor=1))
     await upgrade(database)
     await upgrade(database)
-    assert await ask(database.app_url, "select version_num from tinyservice_revisions") == "0002"
-    assert await ask(database.app_url, "select count(*) from more") == 1
-    assert await ask(database.app_url, "select name from things") == "a:app b"
+    assert await ask(as_system(database.app_url), "select version_num from tinyservice_revisions") == "0002"
+    assert await ask(as_system(database.app_url), "select count(*) from more") == 1
+    assert await ask(as_system(database.app_url), "select name from things") == "a:app b"
 
 
 async def test_a_revision_that_fails_leaves_nothing_of_itself(package: Path, new_database: NewDatabase) -> None:
@@ -100,7 +100,7 @@ async def test_migrators_at_the_same_time_take_turns(package: Path, new_database
     ]
     outcomes = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outcomes
-    assert await ask(database.app_url, "select count(*) from things") == 1
+    assert await ask(as_system(database.app_url), "select count(*) from things") == 1
 
 
 async def test_the_serving_role_can_change_neither_the_record_of_acts_nor_the_revisions(package: Path, new_database: NewDatabase) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
+from support.stack import as_system
 from support.vetting import PEOPLE, SITUATION, RunningVerification, decision, line
 
 REASON = "The family must be warned before the convoy leaves tonight."
@@ -373,7 +374,7 @@ async def test_the_database_holds_the_rules_of_emergency_access_as_well(vetting:
     taken = UUID((await broken(vetting, incident, "ursula")).json()["access"])
     row = await vetting.owner.fetchrow("select * from emergency_accesses")
     assert row is not None
-    app = await asyncpg.connect(vetting.app_url)
+    app = await asyncpg.connect(as_system(vetting.app_url))
 
     async def insert(**changes: Any) -> None:
         values = {**dict(row), "access": uuid4(), **changes}

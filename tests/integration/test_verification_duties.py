@@ -5,6 +5,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from support.stack import as_system
 from support.vetting import PEOPLE, SITUATION, RunningVerification, attack, decision, line
 
 BOTH = ("/XAA/monitor", "/XAA/focal_point", "/XAA/technical", "/XAA/cochair_un")
@@ -46,7 +47,7 @@ async def test_nobody_approves_a_docket_with_their_own_report(vetting: RunningVe
 
 async def test_the_database_refuses_a_decision_on_an_own_report(vetting: RunningVerification) -> None:
     violation = await _ready(vetting)
-    app = await asyncpg.connect(vetting.app_url)
+    app = await asyncpg.connect(as_system(vetting.app_url))
     try:
         row = await vetting.owner.fetchrow("select * from decisions order by recorded limit 1")
         assert row is not None
@@ -84,7 +85,7 @@ async def test_the_database_refuses_two_eyes(vetting: RunningVerification) -> No
     violation = await _ready(vetting)
     docket = await vetting.docket(violation)
     await vetting.approve(docket, "both")
-    app = await asyncpg.connect(vetting.app_url)
+    app = await asyncpg.connect(as_system(vetting.app_url))
     try:
         approve = "insert into docket_approvals values ($1, $2, $3, $4, $5, now())"
         with pytest.raises(asyncpg.UniqueViolationError) as person:
@@ -127,7 +128,7 @@ async def test_what_is_recorded_stays(vetting: RunningVerification) -> None:
         "truncate decisions",
         "select remove_scratch_situation('XAA')",
     ]
-    app = await asyncpg.connect(vetting.app_url)
+    app = await asyncpg.connect(as_system(vetting.app_url))
     try:
         for statement in statements:
             with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.CheckViolationError)):

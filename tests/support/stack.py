@@ -17,6 +17,11 @@ from local_stack.postgres import PostgresServer, ServiceDatabase
 NewDatabase = Callable[[str], Awaitable[ServiceDatabase]]
 
 
+def as_system(url: str) -> str:
+    """Return the address at which a connection speaks as the service itself; without saying for whom it speaks it sees no row."""
+    return f"{url}&mrm.action=system"
+
+
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
     """A short private folder for the servers of this run (socket paths are limited to about 100 bytes)."""

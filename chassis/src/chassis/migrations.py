@@ -1,6 +1,7 @@
-"""Migrations of a service's database: Alembic revisions in plain SQL, forward only, one migrator at a time.
+"""Migrations of a service's database: Alembic revisions in plain SQL, forward only, one migrator at a time; then row-level security.
 
-Revisions live in the service's `migrations/versions`; the first begins with `run_sql(delivery_tables())`.
+Revisions live in the service's `migrations/versions`; the first begins with `run_sql(delivery_tables())`. After them row-level security
+is set up for every table that they have made (`chassis.row_security`, and the service's `migrations/row_security.sql`).
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from chassis import row_security
 from chassis.settings import MigrationSettings
+from chassis.storage import SYSTEM_ACTION
 
 LOCK_POLL_SECONDS: Final = 0.2
 _ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -65,14 +68,22 @@ def versions_folder(service: str) -> Path:
 
 async def _upgrade(service: str, settings: MigrationSettings) -> None:
     url = settings.migrations_database_url.get_secret_value()
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: _connect(url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await _lock(connection.exec_driver_sql, connection.commit, zlib.crc32(f"migrations/{service}".encode()))
             await connection.run_sync(_run_revisions, service, settings.app_role)
             await connection.commit()
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            await row_security.set_up(raw, service, settings.app_role)
     finally:
         await engine.dispose()
+
+
+async def _connect(url: str) -> asyncpg.Connection:
+    """Connect as the service itself: row-level security holds for the tables' owner too."""
+    connection: asyncpg.Connection = await asyncpg.connect(url, server_settings={"mrm.action": SYSTEM_ACTION})
+    return connection
 
 
 async def _lock(execute: Any, commit: Any, key: int) -> None:  # noqa: ANN401 - SQLAlchemy's overloads say nothing here

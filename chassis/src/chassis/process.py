@@ -14,13 +14,13 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from chassis import telemetry, tracing
+from chassis import row_security, telemetry, tracing
 from chassis.delivery.bus import ClusterWatch
 from chassis.delivery.consumer import Consumer
 from chassis.delivery.relay import Relay
 from chassis.http.server import server_config
 from chassis.http.tls import Certificate, UnusableCertificateError, certificate_of
-from chassis.storage import SYSTEM, is_transient
+from chassis.storage import is_transient
 
 if TYPE_CHECKING:
     from chassis.service import Job, Service
@@ -158,7 +158,7 @@ class _Process:
         database, health = self._service.database, self._service.health
         while not self._database_open.is_set():
             try:
-                await database.open()
+                await database.open(self._look_at_rows)
                 self._database_open.set()
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 health["database"] = "does not answer"
@@ -166,8 +166,7 @@ class _Process:
                 await asyncio.sleep(RETRY_SECONDS)
         while True:
             try:
-                async with database.reading("look_at_database", by=SYSTEM) as tx:
-                    await tx.execute("select from relay_state limit 1")
+                await database.examine(self._look_at_database)
                 health["database"] = "ok"
             except asyncpg.UndefinedTableError:
                 health["database"] = "its tables are missing; run the migrations"
@@ -177,6 +176,19 @@ class _Process:
                 health["database"] = "does not answer"
                 log.warning("database_unreachable", error=type(error.__cause__ or error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_at_database(self, connection: asyncpg.Connection) -> str | None:
+        """Raise UndefinedTableError before the migrations have run; otherwise look at how rows are kept apart."""
+        await connection.execute("select from relay_state limit 1")
+        return await self._look_at_rows(connection)
+
+    async def _look_at_rows(self, connection: asyncpg.Connection) -> str | None:
+        """Return why rows would not be kept apart, for readiness as well; nothing is served then."""
+        hole = await row_security.find_hole(connection, self._service.name)
+        if hole is not None:
+            log.error("row_security_refused")
+        self._service.health["row_security"] = hole or "ok"
+        return hole
 
     async def _when_database_is_open(self, part: Coroutine[Any, Any, None]) -> None:
         try:

@@ -81,6 +81,7 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
         health={
             "process": "starting",
             "database": "not connected yet",
+            "row_security": "not looked at yet",
             "kafka": "not connected yet",
             "relay": "not started yet",
             "consumer": "not started yet",

@@ -263,14 +263,19 @@ class Database:
         self._sizes = min_size, max_size
         self._pool: asyncpg.Pool | None = None
         self._apart: asyncpg.Pool | None = None
+        self._refusal: str | None = None
         self.outbox: Outbox | None = None
         self.recorder: Recorder | None = None
 
-    async def open(self) -> None:
-        """Connect; raises asyncpg's or OS errors if the server is away."""
-        self._pool = await asyncpg.create_pool(
+    async def open(self, look: "Look | None" = None) -> None:
+        """Connect, and have somebody look before anybody else gets a connection; raises asyncpg's or OS errors if the server is away."""
+        pool = await asyncpg.create_pool(
             self._url, min_size=self._sizes[0], max_size=self._sizes[1], init=_speak_json, command_timeout=60, timeout=10
         )
+        if look is not None:
+            async with pool.acquire() as connection, connection.transaction(readonly=True):
+                self._refusal = await look(cast("asyncpg.Connection", connection))
+        self._pool = pool
         self._apart = await asyncpg.create_pool(self._url, min_size=0, max_size=1, init=_speak_json, command_timeout=60, timeout=10)
 
     async def close(self) -> None:
@@ -281,10 +286,20 @@ class Database:
                 await pool.close()
 
     async def connect(self) -> asyncpg.Connection:
-        """Open a connection outside the pool, for a lock that lives as long as it; the caller closes it."""
-        connection: asyncpg.Connection = await asyncpg.connect(self._url, command_timeout=60, timeout=10)
+        """Open a connection outside the pool for the service itself, for a lock that lives as long as it; the caller closes it."""
+        if self._refusal is not None:
+            raise Unavailable(RETRY_AFTER_SECONDS)
+        connection: asyncpg.Connection = await asyncpg.connect(
+            self._url, command_timeout=60, timeout=10, server_settings={"mrm.action": SYSTEM_ACTION}
+        )
         await _speak_json(connection)
         return connection
+
+    async def examine(self, look: "Look") -> str | None:
+        """Have somebody look at the database; while they find a reason against it, it is unavailable to everybody else."""
+        async with self._connection(examining=True) as connection, connection.transaction(readonly=True):
+            self._refusal = await look(connection)
+        return self._refusal
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -329,10 +344,10 @@ class Database:
                 yield tx
 
     @asynccontextmanager
-    async def _connection(self, *, apart: bool = False) -> AsyncIterator[asyncpg.Connection]:
+    async def _connection(self, *, apart: bool = False, examining: bool = False) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection of the pool and say Unavailable for every sign that the server is away."""
         pool = self._apart if apart else self.pool
-        if pool is None:
+        if pool is None or (self._refusal is not None and not examining):
             raise Unavailable(RETRY_AFTER_SECONDS)
         try:
             connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
@@ -349,6 +364,8 @@ class Database:
                 await pool.release(connection, timeout=ACQUIRE_SECONDS)
 
 
+Look = Callable[[asyncpg.Connection], Awaitable[str | None]]
+"""Looks at a database in a transaction of its own and returns a reason not to work on it."""
 Handler = Callable[[Any, Tx], Awaitable[None]]
 """What a service does with one event inside the batch's transaction."""
 

@@ -122,13 +122,13 @@ async def find_submission(tx: Tx, *, situation: str, submission: UUID) -> Submis
 
 
 async def lock_submission(tx: Tx, *, situation: str, submission: UUID) -> Submission | None:
-    """Return a submission and keep others from changing it until the commit."""
+    """Return a submission and keep others from changing it until the commit; one that the act cannot change needs no lock."""
     row = await tx.fetchrow(
         f"select {_SUBMISSION} from submissions where situation = $1 and submission = $2 for update",  # noqa: S608
         situation,
         submission,
     )
-    return None if row is None else _submission(row)
+    return await find_submission(tx, situation=situation, submission=submission) if row is None else _submission(row)
 
 
 async def list_submissions(tx: Tx, *, situation: str, after: After, limit: int) -> list[Submission]:
