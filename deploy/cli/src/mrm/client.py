@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 
 from contracts.topics import SERVICES
+from local_stack.loopback import no_authorities
 from mrm.console import CommandError
 from mrm.people import People
 
@@ -61,8 +62,10 @@ class Api:
 
     async def __aenter__(self) -> Self:
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+        encrypted = any(address.startswith("https:") for address in self.addresses.values())
+        verify = httpx.create_ssl_context(trust_env=False) if encrypted else no_authorities()
         self._clients = {
-            name: httpx.AsyncClient(base_url=self.addresses[name], timeout=_TIMEOUT, limits=limits, trust_env=False)
+            name: httpx.AsyncClient(base_url=self.addresses[name], timeout=_TIMEOUT, limits=limits, trust_env=False, verify=verify)
             for name in SERVICES
             if name in self.addresses
         }

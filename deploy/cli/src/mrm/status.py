@@ -16,6 +16,7 @@ from contracts.topics import SERVICES
 from local_stack.children import ProcessMark
 from local_stack.errors import StackError
 from local_stack.layout import PARTS, StackFolder
+from local_stack.loopback import no_authorities
 from local_stack.people import access_token
 from local_stack.running import RunningStack, find_running, is_held
 from mrm.account import Balance, ServiceAccount, balance
@@ -90,7 +91,7 @@ def _read_accounts(stack: RunningStack) -> dict[str, ServiceAccount | None]:
         return accounts
     for name in reversed(SERVICES):  # readers before their writers
         with contextlib.suppress(httpx.HTTPError, ValueError):
-            answer = httpx.get(f"{stack.url(name)}/v1/account", headers=headers, timeout=ANSWER_SECONDS)
+            answer = httpx.get(f"{stack.url(name)}/v1/account", headers=headers, timeout=ANSWER_SECONDS, verify=no_authorities())
             document = answer.json()
             accounts[name] = document if answer.is_success and isinstance(document, Mapping) else None
     return accounts
@@ -104,7 +105,7 @@ def _readiness(stack: RunningStack, name: str, mark: ProcessMark | None) -> dict
         return {"ready": mark.ready, "why": why, "url": _address(stack, name)}
     url = stack.url(name)
     try:
-        answer = httpx.get(f"{url}/readyz", timeout=ANSWER_SECONDS)
+        answer = httpx.get(f"{url}/readyz", timeout=ANSWER_SECONDS, verify=no_authorities())
         checks = answer.json().get("checks", {})
     except (httpx.HTTPError, ValueError, AttributeError):
         return {"ready": False, "why": "it does not answer", "url": url}

@@ -3,7 +3,6 @@
 The unpacked and built program is shared through the cache; each stack has its own configuration, database and keys.
 """
 
-import contextlib
 import os
 import shutil
 import signal
@@ -12,11 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
 from local_stack.artifacts import java, keycloak_distribution
 from local_stack.children import run_to_end, spawn
 from local_stack.errors import StackError
+from local_stack.loopback import is_answered
 from local_stack.people import ADMIN, REALM, Directory, access_token
 from local_stack.private_files import generated_secret, private_folder, write_private
 
@@ -110,9 +108,7 @@ class IdentityServer:
 
     def ready(self) -> bool:
         """Tell whether the realm answers."""
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.issuer}/.well-known/openid-configuration", timeout=2).is_success
-        return False
+        return is_answered(f"{self.issuer}/.well-known/openid-configuration")
 
     def start(self) -> None:
         """Start the provider as a child of this process, wait until it answers, and make the local people."""

@@ -5,7 +5,6 @@ provisioned after every start.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -14,14 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import httpx
-
 from contracts.topics import SERVICES
 from local_stack.children import Identity, run_to_end
 from local_stack.errors import StackError
 from local_stack.identity import IdentityServer
 from local_stack.kafka import KafkaServer
 from local_stack.layout import StackFolder
+from local_stack.loopback import is_answered
 from local_stack.ports import LOOPBACK
 from local_stack.postgres import START_SECONDS, STOP_SIGNAL, PostgresServer
 from local_stack.private_files import private_folder, write_private
@@ -272,9 +270,7 @@ class ServicePart:
         return self._folder.secrets / self.name
 
     def _ready(self) -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/readyz", timeout=2).is_success
-        return False
+        return is_answered(f"{self.url}/readyz")
 
 
 def _passed_on() -> dict[str, str]:

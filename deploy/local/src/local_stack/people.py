@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import httpx
 
 from local_stack.errors import StackError
+from local_stack.loopback import no_authorities
 from local_stack.private_files import generated_secret
 
 REALM: Final = "mrm"
@@ -75,7 +76,7 @@ class Directory:
         """Name the provider's address (without a path) and the stack's secrets; nothing is asked yet."""
         self._address = address
         self._secrets = secrets
-        self._client = httpx.Client(base_url=f"{address}/admin/realms/{REALM}", timeout=30)
+        self._client = httpx.Client(base_url=f"{address}/admin/realms/{REALM}", timeout=30, verify=no_authorities())
         self._token = ""
         self._token_until = 0.0
 
@@ -201,7 +202,7 @@ class Directory:
 
 def _post(url: str, form: Mapping[str, str]) -> dict[str, Any]:
     try:
-        answer = httpx.post(url, data=dict(form), timeout=30)
+        answer = httpx.post(url, data=dict(form), timeout=30, verify=no_authorities())
     except httpx.HTTPError as error:
         raise _unreachable(error) from None
     if answer.is_error:

@@ -103,9 +103,9 @@ class PartRunner(threading.Thread):
             self._remember(self.part.name, None)
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        while not self._stopping.is_set():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                status = process.wait(WATCH_SECONDS)
+        while not self._stopping.wait(WATCH_SECONDS):
+            status = process.poll()
+            if status is not None:
                 self._note(f"{self.part.name} ended ({_describe(status)}), starting it again")
                 return
             if not self.part.intact():
