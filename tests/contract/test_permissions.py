@@ -60,6 +60,7 @@ def test_every_operation_of_the_description_names_its_refusals(service: str, tmp
         for method, operation in operations.items():
             responses = operation["responses"]
             assert {"429", "431", "500", "503"} <= set(responses), (path, method)
+            assert all(responses[status]["headers"]["Retry-After"]["required"] for status in ("429", "503")), (path, method)
             if operation.get("security"):
                 assert {"401", "403", "404"} <= set(responses), (path, method)
             if "requestBody" in operation:

@@ -66,6 +66,8 @@ async def test_from_snapshot_to_a_bundle_that_verifies(export: RunningExport) ->
     assert taken.status_code == 200
     assert taken.headers["content-type"] == "application/zip"
     assert taken.headers["content-disposition"] == f'attachment; filename="submission-{draft["submission"]}.zip"'
+    assert "sandbox" in taken.headers["content-security-policy"].split("; ")
+    assert taken.headers["cache-control"] == "no-store"
     assert taken.headers["x-content-type-options"] == "nosniff"
     checks = check_bundle(taken.content, export.trust)
     assert all(check.ok for check in checks), checks

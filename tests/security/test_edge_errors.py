@@ -24,8 +24,9 @@ from pydantic import SecretStr
 from starlette.responses import Response, StreamingResponse
 
 from chassis import telemetry, tracing
-from chassis.errors import Conflict
+from chassis.errors import Conflict, Problem
 from chassis.http import Caller, allowed, create_app, open_to_all
+from chassis.http.problems import response_of
 from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.trust import Trust
 from chassis.service import Service, assemble
@@ -235,6 +236,30 @@ async def test_every_answer_carries_the_security_headers_and_no_banner(edge: htt
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert "max-age=" in answer.headers["strict-transport-security"]
         assert not {"server", "x-powered-by", "access-control-allow-origin"} & set(answer.headers)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_whoever_shall_come_back_is_told_when_even_if_the_refusal_forgot(status: int) -> None:
+    forgetful = Problem("full", status=status, title="Full", remedy="Wait.")
+    assert int(response_of(forgetful).headers["retry-after"]) > 0
+    careful = Problem("full", status=status, title="Full", remedy="Wait.", headers={"Retry-After": "17"})
+    assert response_of(careful).headers.getlist("retry-after") == ["17"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("path", ["/v1/account", "/healthz", "/openapi.json", "/nowhere"])
+async def test_a_page_of_another_origin_is_allowed_nothing(edge: httpx.AsyncClient, path: str, method: str) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
+    for answer in (await edge.options(path, headers=asked), await edge.request(method, path, headers=asked)):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+    assert (await edge.options(path, headers=asked)).status_code in (404, 405)
+
+
+async def test_an_answer_that_a_browser_would_render_is_rendered_in_no_origin(edge: httpx.AsyncClient) -> None:
+    for path in ("/healthz", "/openapi.json", "/nowhere"):
+        policy = (await edge.get(path)).headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "form-action 'none'", "sandbox"} <= set(policy)
 
 
 async def test_a_route_may_say_its_own_headers(edge: httpx.AsyncClient) -> None:

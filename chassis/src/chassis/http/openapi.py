@@ -62,6 +62,7 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> list[type[BaseModel
     for status, response in problem_responses(*sorted(statuses)).items():
         if status == 503 and "503" in responses:
             responses["503"]["content"].update(response["content"])
+            responses["503"].setdefault("headers", response["headers"])
         responses.setdefault(str(status), response)
     model = None if body is None else body["content"]["application/json"]["schema"].get(BODY_MODEL)
     if body is None or model is None:

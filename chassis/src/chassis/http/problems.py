@@ -21,6 +21,9 @@ from contracts.model import FieldError
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_ERRORS: Final = 100
 """More entries than this help nobody; the rest shows once these are mended."""
+COME_BACK: Final = frozenset({429, 503})
+"""Answers that say when to come back."""
+RETRY_AFTER: Final = "5"
 log = get_logger()
 
 
@@ -136,7 +139,8 @@ def document_of(problem: Problem) -> dict[str, Any]:
 def response_of(problem: Problem) -> Response:
     """Return the problem as a response."""
     content = json.dumps(document_of(problem), ensure_ascii=False).encode()
-    return Response(content, status_code=problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+    later = {"Retry-After": RETRY_AFTER} if problem.status in COME_BACK else {}
+    return Response(content, status_code=problem.status, headers={**later, **problem.headers}, media_type=MEDIA_TYPE)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -189,7 +193,11 @@ def install(app: FastAPI) -> None:
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of problem answers, for a route's `responses`."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _DESCRIPTIONS[status], "content": content} for status in statuses}
+    wait = {"Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}}}
+    return {
+        status: {"description": _DESCRIPTIONS[status], "content": content, **({"headers": wait} if status in COME_BACK else {})}
+        for status in statuses
+    }
 
 
 _DESCRIPTIONS: Final[Mapping[int, str]] = {
@@ -202,7 +210,7 @@ _DESCRIPTIONS: Final[Mapping[int, str]] = {
     413: "The body is too long.",
     415: "The body is not JSON.",
     422: "The content is refused; `errors` names the fields.",
-    429: "Too many requests are under way.",
+    429: "Too many requests are under way, or this caller asks too fast.",
     431: "The header fields are too many or too long.",
     500: "A fault of the service.",
     503: "A part the service needs is down; nothing was stored.",
