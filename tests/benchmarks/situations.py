@@ -308,6 +308,48 @@ async def add_history(connection: asyncpg.Connection, of: str, situation: str, d
     )
 
 
+async def multiply(connection: asyncpg.Connection, of: str, situation: str, times: int) -> int:
+    """Make a situation of so many copies of the facts of `of`, with their ledger and all that follows; returns its newest position.
+
+    A copy has incidents and children of its own and the same dates.
+    """
+    newest: int = await connection.fetchval("select position from ledgers where situation = $1", of)
+    for copy in range(times):
+        for table, columns in {name: _COLUMNS[name] for name in (*FIGURES, "incidents")}.items():
+            values = ", ".join(f"{name} + $4" if name == "coded_at" else _in_decade(name) for name in columns.split())
+            await connection.execute(
+                f"insert into counts_a.{table} (situation, {', '.join(columns.split())}) select $2, {values} from counts_a.{table}"  # noqa: S608
+                " where situation = $1 and ($3::int, $4::bigint, $5::text) is not null",
+                of,
+                situation,
+                0,
+                copy * newest,
+                f"{copy:08x}",
+            )
+        await connection.execute(
+            """
+            insert into positions (situation, position, event_id, kind, subject, fact, region, recorded_at, applied_at)
+            select $2, position + $3::bigint, md5(concat_ws('/', $2::text, $3::bigint, position))::uuid, kind,
+                case when kind like 'children.%' then subject else overlay(subject placing $4::text from 1 for 8) end,
+                regexp_replace(fact::text, '"(incident|child|of)": "00000000', '"\\1": "' || $4::text, 'g')::jsonb, region, recorded_at,
+                applied_at + $3::bigint * interval '1 millisecond'
+            from positions where situation = $1
+            """,
+            of,
+            situation,
+            copy * newest,
+            f"{copy:08x}",
+        )
+    await connection.execute(
+        "insert into ledgers (situation, position, applied_at, side)"
+        " select $2, $3::bigint, applied_at + $3::bigint * interval '1 millisecond', side from ledgers where situation = $1",
+        of,
+        situation,
+        newest * times,
+    )
+    return newest * times
+
+
 def _in_decade(column: str) -> str:
     match column:
         case "position":

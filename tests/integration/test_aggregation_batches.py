@@ -42,9 +42,9 @@ async def house(postgres_server: PostgresServer) -> AsyncIterator[House]:
 async def rows(house: House, situation: str) -> dict[str, list[str]]:
     """Everything that is kept of a situation, but for its name and the instants."""
     found = {}
-    async with house.database.pool.acquire() as connection:
+    async with house.database.transaction("look", by=SYSTEM) as tx:
         for table, columns in TABLES.items():
-            kept = await connection.fetch(
+            kept = await tx.fetch(
                 f"select (to_jsonb(kept) - 'situation')::text as text from (select {columns} from {table} where situation = $1) as kept"  # noqa: S608
                 " order by 1",
                 situation,
@@ -113,12 +113,12 @@ class Inbox:
         assert (await self._receiver._take_part(reads))[0] == len(reads)
 
     async def parked(self) -> list[tuple[str, str]]:
-        async with self._house.database.pool.acquire() as connection:
-            return [tuple(row) for row in await connection.fetch("select subject, reason from parked order by id")]
+        async with self._house.database.transaction("look", by=SYSTEM) as tx:
+            return [tuple(row) for row in await tx.fetch("select subject, reason from parked order by id")]
 
     async def forget(self) -> None:
-        async with self._house.database.pool.acquire() as connection:
-            await connection.execute("delete from parked")
+        async with self._house.database.transaction("look", by=SYSTEM) as tx:
+            await tx.execute("delete from parked")
 
 
 async def test_a_fact_rejected_amid_a_batch_is_parked_and_leaves_no_trace(house: House) -> None:
@@ -147,8 +147,8 @@ async def test_a_fact_that_fails_amid_a_batch_is_parked_alone(house: House) -> N
     situation, author = coder.names.situation, Author(random.Random(4))
     reported = events(coder, author, 40)
     await inbox.receive([inbox.read(event) for event in reported])
-    async with house.database.pool.acquire() as connection:
-        lost = await connection.fetchval(
+    async with house.database.transaction("look", by=SYSTEM) as tx:
+        lost = await tx.fetchval(
             "delete from counts_a.net_postings where ctid = (select ctid from counts_a.net_postings where situation = $1"
             " and standing = 'unverified' order by violation limit 1) returning violation",
             situation,
@@ -204,6 +204,6 @@ async def test_a_savepoint_that_is_undone_takes_its_facts_along_and_no_others(ho
                         raise LookupError
             except LookupError:
                 assert not tx.unit(Journal)._facts
-    async with house.database.pool.acquire() as connection:
-        found = await connection.fetch("select position, kind from positions where situation = $1 order by 1", coder.names.situation)
+    async with house.database.transaction("look", by=SYSTEM) as tx:
+        found = await tx.fetch("select position, kind from positions where situation = $1 order by 1", coder.names.situation)
     assert [tuple(row) for row in found] == [(1, one.type), (2, three.type)]

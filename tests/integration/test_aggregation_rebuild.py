@@ -115,7 +115,7 @@ async def test_a_rebuild_that_was_killed_goes_on_where_it_was(aggregation: Runni
     coder = await aggregation.house.new_situation(SITUATION)
     situation = coder.names.situation
     events = []
-    while len(events) < 12_000:
+    while len(events) < 5_000:
         kind, content = author.act()
         events += coder.step({STEPS[kind]: [content]})
     await aggregation.house.apply_together(events)

@@ -13,7 +13,7 @@ from aggregation.messages import Fact, incident_and_key
 from aggregation.store import books, ledger
 from aggregation.store.books import Changes, ImbalanceError, Link, StoredIncident
 from aggregation.store.ledger import Entry, NewFact
-from aggregation.store.sides import Side
+from aggregation.store.sides import Side, read_by_keys
 from chassis.errors import Rejected
 from chassis.storage import Tx
 from contracts.events import ChildrenLinked, ChildrenUnlinked, IncidentCoded, ViolationDecided, ViolationLinked, ViolationUnlinked
@@ -47,6 +47,7 @@ class EntryRejectedError(Rejected):
 
 async def post(tx: Tx, side: Side, situation: str, entries: Sequence[Entry]) -> None:
     """Post entries of one situation in their order; raises EntryRejectedError, and ImbalanceError if the side's rows contradict them."""
+    await read_by_keys(tx)
     named = {name for entry in entries for name in _concerned(entry)}
     links = await books.list_links(tx, side, situation, named) if named else {}
     incidents = await books.list_incidents(tx, side, situation, named | {link.incident for link in links}) if named else {}

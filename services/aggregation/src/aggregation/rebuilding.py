@@ -6,7 +6,7 @@ from aggregation import bookkeeping
 from aggregation.bookkeeping import EntryRejectedError
 from aggregation.domain.rebuild import Rebuild, State
 from aggregation.store import books, ledger, rebuilds
-from aggregation.store.sides import Side, other_side
+from aggregation.store.sides import Side, other_side, read_stretches
 from chassis.storage import SYSTEM, Database, Tx
 
 DELETED_AT_ONCE: Final = 50_000
@@ -93,6 +93,7 @@ async def _replay(tx: Tx, rebuild: Rebuild, *, after: int, up_to: int) -> int:
 
 async def _alike(tx: Tx, rebuild: Rebuild, *, after: int, up_to: int, replayed: int) -> bool:
     """Compare a stretch; the first difference ends the rebuild without a swap."""
+    await read_stretches(tx)
     live = other_side(_shadow(rebuild))
     difference = await rebuilds.find_difference(tx, rebuild.situation, live=live, after=after, up_to=up_to, replayed=replayed)
     if difference is not None:
