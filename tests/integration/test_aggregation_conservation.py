@@ -83,6 +83,8 @@ async def written(aggregation: RunningAggregation, rng: random.Random, acts: int
     coder, author = await aggregation.house.new_situation(SITUATION), Author(rng)
     for _ in range(acts):
         author.act()
+    for _ in range(acts // 3):
+        author.write(author.decision)
     return History(coder, author)
 
 
@@ -167,7 +169,7 @@ async def check_cell(
 async def contributors(aggregation: RunningAggregation, path: str, cell: str, params: dict[str, str]) -> tuple[Any, list[Any]]:
     """Return the value of a cell and all pages of what is behind it."""
     entries: list[Any] = []
-    more = {"limit": "7"}
+    more = {"limit": "3"}
     while True:
         answer = await aggregation.get(path, cell=cell, **params, **more)
         assert answer.status_code == 200, answer.text
@@ -175,7 +177,7 @@ async def contributors(aggregation: RunningAggregation, path: str, cell: str, pa
         entries += page["data"]
         if page["next"] is None:
             return page["value"], entries
-        more = {"limit": "7", "cursor": page["next"]}
+        more = {"limit": "3", "cursor": page["next"]}
 
 
 def dig(answer: Any, path: tuple[str, ...]) -> Any:

@@ -137,8 +137,8 @@ async def whole_history(house: House, seed: int) -> None:
     await house.apply_together(events)
     for number in [len(author.acts), *author.rng.sample(range(len(author.acts)), 3)]:
         oracle = Oracle(SITUATION, author.acts[:number])
-        for _ in range(6):
-            question = author.question()
+        children = author.rng.choice(["summary", "ages", "children_multiple"]), "2021-01-01", "2024-01-01", {"late": "inside"}
+        for question in [*(author.question() for _ in range(6)), children]:
             await check(house, coder, oracle, question, positions[number])
             await check_readings(house, coder.names.situation, question, positions[number])
     await check_conservation(house, coder.names.situation)

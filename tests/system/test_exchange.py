@@ -1,13 +1,18 @@
 """The installation proven by files: every exchange file's answers, and coded records that leave and come back the same."""
 
 import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from support.running import Stack
+from support.random_files import random_file, seed_of_this_run
+from support.running import MRM, Stack
 
 FILES = sorted((Path(__file__).parents[1] / "data" / "exchange").glob("*.json"))
 EXAMPLE = FILES[0].with_name("example.json")
@@ -55,6 +60,34 @@ def test_a_wrong_expectation_is_a_difference(stack: Stack, tmp_path: Path) -> No
     assert difference["query"]["table"] == asked["table"]
 
 
+def test_a_person_reads_where_the_answer_differs(stack: Stack, tmp_path: Path) -> None:
+    document = read(EXAMPLE)
+    document["queries"] = document["queries"][:2]
+    document["queries"][1]["expected"]["killing"]["boys"] += 7
+    right = document["queries"][1]["expected"]["killing"]["boys"] - 7
+    done = stack.mrm("check", written(tmp_path, document), str(EXAMPLE))
+    assert done.returncode == 1
+    head, question, place = done.stdout.splitlines()
+    assert head == f"2 files, {2 + len(read(EXAMPLE)['queries'])} queries, 1 difference."
+    assert question.endswith("file.json, query 2: verified_children 2022-01-01 to 2022-04-01, after step 1")
+    assert place == f"  killing/boys: expected {right + 7}, answered {right}"
+    assert "100%" in done.stderr
+
+
+def test_a_check_that_is_ended_meanwhile_leaves_nothing(stack: Stack) -> None:
+    """Ended as a supervisor ends it, once its scratch situation is there."""
+    large = EXAMPLE.with_name("history_large.json")
+    checking = subprocess.Popen([str(MRM), "check", str(large), "--data", str(stack.data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    keys = stack.data / "keys"
+    while checking.poll() is None and not list(keys.glob("*/*__check-*.key")):
+        time.sleep(0.05)
+    checking.send_signal(signal.SIGTERM)
+    _, told = checking.communicate(timeout=120)
+    assert checking.returncode == 143, told
+    assert b"removed" in told
+    assert not list(keys.glob("*/*__check-*.key"))
+
+
 def test_an_invalid_file_is_named_with_its_field_and_no_file_is_sent(stack: Stack, tmp_path: Path) -> None:
     document = read(EXAMPLE)
     document["steps"][0]["decisions"][0]["violation"] = "nowhere/k1"
@@ -83,6 +116,44 @@ def test_coded_records_leave_and_come_back_with_the_same_answers(stack: Stack, t
     expected = [query["expected"] for query in queries if "after_step" not in query and query["table"] != "exceptions"]
     now = [query for query in queries if "after_step" not in query and query["table"] != "exceptions"]
     assert answers(stack, second, now) == expected
+
+
+def told_apart_by_order(document: dict[str, Any]) -> dict[str, Any]:
+    """Call children and groups by the order in which a file names them: their keys are pseudonyms of one situation.
+
+    The incidents of one step are reported side by side, and its decisions keep their order violation by violation.
+    """
+    names: dict[str, str] = {}
+    for step in document["steps"]:
+        step.get("incidents", []).sort(key=lambda incident: incident["key"])
+        step.get("decisions", []).sort(key=lambda decision: decision["violation"])
+        for incident in step.get("incidents", []):
+            for person in [*incident.get("victims", []), *incident.get("groups", [])]:
+                names.setdefault(person["key"], f"p{len(names)}")
+    text = json.dumps(document)
+    for key, name in names.items():
+        text = text.replace(key, name)
+    told: dict[str, Any] = json.loads(text)
+    return told
+
+
+def test_a_random_situation_that_leaves_and_comes_back_leaves_again_the_same(
+    stack: Stack, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """What is exported, imported and exported again holds the same records, but for the code and the pseudonyms."""
+    seed = seed_of_this_run()
+    record_property("said", f"MRM_TEST_SEED={seed} repeats it")
+    document = random_file(seed, queries=30)
+    queries = [query for query in document.pop("queries") if "after_step" not in query and query["table"] != "exceptions"]
+    exported = []
+    for _ in range(3):
+        document["situation"]["code"] = f"round-{uuid4().hex[:8]}"
+        stack.json("import", "exchange", written(tmp_path, document))
+        assert answers(stack, document["situation"]["code"], queries) == [query["expected"] for query in queries]
+        stack.json("export", "exchange", document["situation"]["code"], "-o", str(tmp_path / "exported.json"))
+        document = read(tmp_path / "exported.json")
+        exported.append(told_apart_by_order({**document, "situation": {**document["situation"], "code": ""}}))
+    assert exported[0] == exported[1] == exported[2]
 
 
 def test_records_are_imported_into_an_empty_situation_only(stack: Stack, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """`mrm check`: prove an installation by exchange files with answers, each in a scratch situation of the running system."""
 
 import asyncio
-import json
-from collections.abc import Callable, Coroutine, Sequence
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from contracts.exchange_check import read_exchange
 from contracts.situation import SituationDraft
 from mrm.client import RefusedError, gathered
 from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output
+from mrm.exchange_differences import as_text, differing_places, question_in_words
 from mrm.exchange_journey import apply_steps, size_of
 from mrm.exchange_plan import Plan
 from mrm.installation import Installation, opened
@@ -29,6 +30,9 @@ FILES_AT_ONCE: Final = 4
 QUERIES_AT_ONCE: Final = 8
 _SCRATCH: Final = "check"
 _SHOWN: Final = 20
+_PLACES: Final = 5
+"""Places shown of one answer that differs."""
+_TERMINATED: Final = 128 + signal.SIGTERM
 T = TypeVar("T")
 
 
@@ -64,8 +68,8 @@ def check(
     Exit 0 only without differences, 2 when a file is not valid (the field is named and nothing is sent).
     """
     output = Output(as_json=as_json)
-    documents = [(path, read_file(path)) for path in files]
-    differences = asyncio.run(_check_all(documents, data=data, tokens=tokens, output=output))
+    documents = list(zip(files, read_files(files), strict=True))
+    differences = asyncio.run(_until_terminated(_check_all(documents, data=data, tokens=tokens, output=output)))
     queries = sum(len(document.queries) for _, document in documents)
     told = {"files": len(documents), "queries": queries, "differences": [difference.document() for difference in differences]}
     output.result(told, _report(told, differences))
@@ -75,15 +79,46 @@ def check(
 
 def read_file(path: Path) -> ExchangeFile:
     """Read an exchange file; raises CommandError naming the file and every refused field."""
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        raise CommandError(f"{path} cannot be read.", remedy="Nothing was sent. Name exchange files.", code=MISUSED) from None
-    document, errors = read_exchange(raw, now=datetime.now(UTC))
-    if document is None:
-        told = "".join(f"\n  {error.field}: {error.message}" for error in errors[:_SHOWN])
-        raise CommandError(f"{path} is not a valid exchange file:{told}", remedy="Nothing was sent.", code=MISUSED)
+    [document] = read_files([path])
     return document
+
+
+def read_files(paths: Sequence[Path]) -> list[ExchangeFile]:
+    """Read exchange files; raises CommandError naming every file that cannot be used, with every refused field."""
+    documents: list[ExchangeFile] = []
+    wrong: list[str] = []
+    for path in paths:
+        try:
+            document, errors = read_exchange(path.read_bytes(), now=datetime.now(UTC))
+        except OSError:
+            wrong.append(f"{path} cannot be read.")
+            continue
+        if document is None:
+            more = [f"  and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
+            fields = [f"  {error.field}: {error.message}" for error in errors[:_SHOWN]]
+            wrong.append("\n".join([f"{path} is not a valid exchange file:", *fields, *more]))
+        else:
+            documents.append(document)
+    if wrong:
+        raise CommandError("\n".join(wrong), remedy="Nothing was sent.", code=MISUSED)
+    return documents
+
+
+async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
+    """Do the work; who ends the process politely meanwhile (SIGTERM, as Ctrl-C) has the scratch situations removed first."""
+    task, terminated = asyncio.ensure_future(work), asyncio.Event()
+
+    def stop() -> None:
+        terminated.set()
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not terminated.is_set():
+            raise
+        raise CommandError("Stopped before the end.", remedy="What was sent has been removed again.", code=_TERMINATED) from None
 
 
 def today_in(situation: SituationDraft) -> date:
@@ -94,12 +129,8 @@ def today_in(situation: SituationDraft) -> date:
 def same_answer(table: str, expected: object, answered: object) -> bool:
     """Compare answers as JSON: objects without order, lists with order, `exceptions` as a set. A number is not a truth value."""
     if table == "exceptions" and isinstance(expected, list) and isinstance(answered, list):
-        return sorted(map(_canonical, expected)) == sorted(map(_canonical, answered))
-    return _canonical(expected) == _canonical(answered)
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+        return sorted(map(as_text, expected)) == sorted(map(as_text, answered))
+    return as_text(expected) == as_text(answered)
 
 
 def in_words_of_the_file(table: str, answer: Any, plan: Plan) -> Any:  # noqa: ANN401 - JSON
@@ -198,13 +229,25 @@ async def _answer(journey: Journey, query: ExchangeQuery, positions: Sequence[in
 
 
 def _report(told: dict[str, Any], differences: Sequence[Difference]) -> RenderableType:
-    lines = [f"{told['files']} files, {told['queries']} queries, {len(differences)} differences."]
+    files, queries = (f"{told[name]} {name if told[name] != 1 else one}" for name, one in (("files", "file"), ("queries", "query")))
+    if not told["queries"]:
+        return f"{files} put through; no file asks anything, so nothing was compared."
+    lines = [f"{files}, {queries}, {len(differences) or 'no'} difference{'s' if len(differences) != 1 else ''}."]
     for difference in differences[:_SHOWN]:
-        lines += [
-            f"{difference.file}: {_canonical(difference.query)}",
-            f"  expected {_canonical(difference.expected)}",
-            f"  answered {_canonical(difference.answered)}",
-        ]
+        lines += _difference_in_words(difference)
     if len(differences) > _SHOWN:
         lines.append(f"and {len(differences) - _SHOWN} more; --json prints them all.")
     return Group(*(Text(line) for line in lines))
+
+
+def _difference_in_words(difference: Difference) -> Iterator[str]:
+    """Yield a line for the question and one for every place that differs; entries of `exceptions` stand in no order."""
+    yield f"{difference.file}, {question_in_words(difference.query)}"
+    expected, answered = difference.expected, difference.answered
+    if difference.query["table"] == "exceptions" and isinstance(expected, list) and isinstance(answered, list):
+        expected, answered = sorted(expected, key=as_text), sorted(answered, key=as_text)
+    places = list(differing_places(expected, answered))
+    for path, one, other in places[:_PLACES]:
+        yield f"  {path}: expected {as_text(one)}, answered {as_text(other)}"
+    if len(places) > _PLACES:
+        yield f"  and {len(places) - _PLACES} more"
