@@ -58,9 +58,9 @@ async def test_what_happened_to_a_case_is_told_in_words(vetting: RunningVerifica
         ("system", "Kept a report for vetting (revision 1)"),
         ("farid", "Opened a whole case (purpose vetting, revision 1)"),
         ("otto", "Opened the coded facts of a case (purpose vetting, revision 1)"),
-        ("otto", f"Took emergency access to a case for 10 minutes (emergency_access {access}, role officer)"),
-        ("otto", f"Opened a whole case by emergency access (emergency_access {access}, purpose vetting, revision 1)"),
-        ("imani", f"Acknowledged an emergency access (emergency_access {access}, role cochair_unicef)"),
+        ("otto", f"Took emergency access to a case for 10 minutes (emergency access {access}, role officer)"),
+        ("otto", f"Opened a whole case by emergency access (emergency access {access}, purpose vetting, revision 1)"),
+        ("imani", f"Acknowledged an emergency access (emergency access {access}, role cochair_unicef)"),
     ]
     searches = [item["words"] for item in await told(vetting, "--person", "farid")]
     assert searches[0] == "Searched the queue: 2 found (stage focal_point)"

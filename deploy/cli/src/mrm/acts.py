@@ -48,7 +48,7 @@ def words(action: str, detail: Detail) -> str:
     """Say in words what somebody did; codes that the sentence does not use follow it."""
     known = _SPOKEN.get(action)
     sentence, used = known(detail) if known is not None else (_SENTENCES.get(action, action), frozenset[str]())
-    left = ", ".join(f"{name} {_short(name, value)}" for name, value in sorted(detail.items()) if name not in used)
+    left = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in sorted(detail.items()) if name not in used)
     return f"{sentence} ({left})" if left else sentence
 
 
@@ -110,9 +110,9 @@ _SPOKEN: Final[Mapping[str, Callable[[Detail], tuple[str, frozenset[str]]]]] = {
 }
 
 
-def _short(name: str, value: object) -> str:
+def _short(value: object) -> str:
     if isinstance(value, list):
-        return "+".join(_short(name, one) for one in value)
+        return "+".join(_short(one) for one in value)
     text = "yes" if value is True else "no" if value is False else str(value)
     is_id = len(text) == 36 and text.count("-") == 4
     return text[:ID_SHOWN] if is_id else text
