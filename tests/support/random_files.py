@@ -41,18 +41,20 @@ def random_situation(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def random_file(seed: int, *, incidents: int = 24, decisions: int = 45, links: int = 14, queries: int = 40) -> dict[str, Any]:
-    """Return a file of about that many records in one to four steps, and exactly that many queries, a third of them as of a step."""
+def random_file(
+    seed: int, *, incidents: int = 24, decisions: int = 45, links: int = 14, queries: int = 40, steps: int | None = None
+) -> dict[str, Any]:
+    """Return a file of about that many records in one to four steps, and exactly that many queries, many of them as of a step."""
     rng = random.Random(seed)
     situation = random_situation(rng)
     author = LawfulAuthor(rng, situation, today=datetime.now(UTC).astimezone(ZoneInfo(situation["time_zone"])).date())
-    count = rng.randrange(1, 5)
-    steps = []
+    count = steps or rng.randrange(1, 5)
+    written = []
     for _ in range(count):
         first = len(author.acts)
         write_step(author, incidents=incidents // count, decisions=decisions // count, links=links // count)
-        steps.append(step_of(author.acts[first:]))
-    document = {"format": "mrm-exchange/1", "note": f"seed {seed}", "situation": situation, "steps": steps}
+        written.append(step_of(author.acts[first:]))
+    document = {"format": "mrm-exchange/1", "note": f"seed {seed}", "situation": situation, "steps": written}
     known = {step: Oracle(situation, acts_of(document, step)) for step in range(1, count + 1)}
     return {**document, "queries": [random_query(author, known) for _ in range(queries)]}
 
