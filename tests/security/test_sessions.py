@@ -45,6 +45,22 @@ async def test_what_the_database_holds_opens_no_session_and_names_nobody(pages: 
     assert row["person"].startswith("monitor:")
 
 
+async def test_no_token_of_the_issuer_reaches_the_browser(pages: Pages, pages_issuer: PagesIssuer) -> None:
+    async with pages.browser() as browser:
+        away = await browser.get(f"{pages.origin}/sign-in", follow=False)
+        back = await browser.get(away.headers["location"], follow=False)
+        seen = [await browser.get(back.headers["location"], follow=False)]
+        seen += [await browser.get(f"{pages.origin}{path}") for path in ("/account", "/v1/session", "/v1/incidents")]
+        pages.clock.turn(minutes=5)
+        seen.append(await pages.session(browser))
+        page = await browser.get(f"{pages.origin}/account")
+        tokens = [*pages_issuer.refresh_tokens, *pages_issuer.access_tokens]
+        seen += [page, await browser.submit(page, which=1)]
+        assert len(tokens) == 3
+    shown = "".join(answer.text + str(answer.headers) for answer in seen)
+    assert not any(token in shown for token in tokens)
+
+
 async def test_the_record_says_what_happened_and_to_whom(pages: Pages, pages_issuer: PagesIssuer) -> None:
     async with pages.browser() as browser, pages.browser() as other:
         await pages.signed_in(browser)
