@@ -14,6 +14,8 @@ import pytest
 
 from chassis.http.access import action_of, is_open
 from chassis.http.openapi import routes_of
+from chassis.identity import Principal
+from chassis.permissions import Caller
 from chassis.sealing.opening import open_sealed
 from chassis.sealing.signed import Expectation
 from chassis.storage import SYSTEM
@@ -141,8 +143,10 @@ async def test_reports_of_a_device_are_the_monitors_but_not_another_devices(inta
             assert (theirs.status_code, nobodys.status_code) == (404, 404)
             assert theirs.text == nobodys.text
             assert theirs.headers.keys() == nobodys.headers.keys()
-    taken = await ask(intake, tablet, "POST", "/v1/incidents", {**by_phone, "narrative": "other"})
-    assert (taken.status_code, taken.json()["code"]) == (409, "incident.key_taken")
+    for token, document in ((tablet, {**by_phone, "narrative": "other"}), (tablet, by_phone), (foreign, by_phone), (phone, in_person)):
+        taken = await ask(intake, token, "POST", "/v1/incidents", document)
+        assert (taken.status_code, taken.json()["code"]) == (409, "incident.key_taken")
+    assert (await intake.post("/v1/incidents", by_phone)).status_code == 200
     assert (await intake.rows())["revisions"] == 2
 
 
@@ -453,6 +457,32 @@ async def test_a_removed_situation_takes_its_devices_along(intake: RunningIntake
         await intake.service.register.save(tx, situation_document("XAA", intake.opening, version=2, removed=True))
     assert [row["device"] for row in await listed(intake)] == [kept["device"]]
     assert (await ask(intake, made["token"], "POST", "/v1/incidents", report())).status_code == 401
+
+
+async def test_the_database_itself_shows_a_device_only_what_came_through_it(intake: RunningIntake) -> None:
+    phone, tablet = await added(intake), await added(intake)
+    by_phone, in_person = report(), report()
+    await ask(intake, phone["token"], "POST", "/v1/incidents", by_phone)
+    await intake.post("/v1/incidents", in_person)
+    verify = intake.app.state.devices.verify
+    database, mark = intake.service.database, intake.app.state.desk.actor_of(Principal("amina", "", frozenset()))
+
+    async def seen(principal: Principal, action: str, table: str) -> set[str]:
+        by = Caller(principal, service="intake", action=action).known_as(mark)
+        async with database.reading("look", by=by) as tx:
+            column = "device" if table == "devices" else "incident"
+            return {str(row[0]) for row in await tx.fetch(f"select {column} from {table}")}  # noqa: S608 - our own names
+
+    monitor = Principal("amina", "", frozenset({("XAA", "monitor")}))
+    for action in ("incident.submit", "incident.revise", "incident.status"):
+        assert await seen(monitor, action, "incidents") == {by_phone["key"], in_person["key"]}
+        assert await seen(await verify(phone["token"]), action, "incidents") == {by_phone["key"]}
+        assert await seen(await verify(tablet["token"]), action, "incidents") == set()
+    assert await seen(await verify(phone["token"]), "incident.revise", "revisions") == {by_phone["key"]}
+    assert await seen(await verify(phone["token"]), "incident.submit", "devices") == {phone["device"]}
+    for action in ("incident.list", "device.list", "device.revoke"):
+        assert await seen(await verify(phone["token"]), action, "incidents") == set()
+        assert await seen(await verify(phone["token"]), action, "devices") == set()
 
 
 async def test_the_serving_role_cannot_give_a_device_another_owner_or_a_longer_life(intake: RunningIntake) -> None:

@@ -1,6 +1,7 @@
 """May this person do that: the permission table of the contracts applied to a principal, and nothing about where the question came from."""
 
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from chassis.errors import Forbidden, NotFound
 from chassis.identity import DEVICE, EVERYWHERE, Principal
@@ -33,11 +34,11 @@ class Caller:
     @property
     def row_scope(self) -> RowScope:
         """The rows of the situations and objects that the table lets the caller act on."""
-        return RowScope(action=self.action, subject=self.subject, grants=self.principal.grants)
+        return RowScope(action=self.action, subject=self.subject, grants=self.principal.grants, device=self.principal.device)
 
     def known_as(self, subject: str) -> Acting:
         """Return the caller under another name, for a service whose rows and record do not know people by the issuer's."""
-        return KnownAs(subject, self.action, self.principal.grants)
+        return KnownAs(subject, self.action, self.principal.grants, self.principal.device)
 
     def roles_in(self, situation: str) -> frozenset[str]:
         """Return the caller's roles in a situation."""
@@ -95,8 +96,9 @@ class KnownAs:
     subject: str
     action: str
     grants: frozenset[tuple[str, str]]
+    device: UUID | None = None
 
     @property
     def row_scope(self) -> RowScope:
         """What the caller may act on, under this name."""
-        return RowScope(action=self.action, subject=self.subject, grants=self.grants)
+        return RowScope(action=self.action, subject=self.subject, grants=self.grants, device=self.device)

@@ -63,6 +63,8 @@ class RowScope:
     subject: str
     grants: frozenset[tuple[str, str]] = frozenset()
     """(situation, role) pairs."""
+    device: UUID | None = None
+    """The field device that acts for the subject; None where the subject acts."""
 
 
 class Acting(Protocol):
@@ -374,10 +376,12 @@ async def _limit_rows(connection: asyncpg.Connection, scope: RowScope) -> None:
     """Tell row-level security for whom this transaction runs; the settings end with it."""
     grants = _encode(sorted(scope.grants))
     await connection.execute(
-        "select set_config('mrm.action', $1, true), set_config('mrm.subject', $2, true), set_config('mrm.grants', $3, true)",
+        "select set_config('mrm.action', $1, true), set_config('mrm.subject', $2, true), set_config('mrm.grants', $3, true), "
+        "set_config('mrm.device', $4, true)",
         scope.action,
         scope.subject,
         grants,
+        "" if scope.device is None else str(scope.device),
     )
 
 

@@ -1,5 +1,5 @@
 -- Row-level security: what a transaction may see and change follows from the permission table and from what the transaction says of
--- itself (mrm.action, mrm.subject, mrm.grants). Run as a whole after the revisions, again whenever this text, a service's own, the
+-- itself (mrm.action, mrm.subject, mrm.grants, mrm.device). Run as a whole after the revisions, again whenever this text, a service's own, the
 -- permission table or the set of tables has changed; `:app` is replaced by the name of the service's least-privilege role.
 -- The service's own lines (its `migrations/row_security.sql`) follow after this text.
 
@@ -47,6 +47,10 @@ create or replace function member_situations() returns text[] language sql stabl
 $$;
 create or replace function acting_subject() returns text language sql stable parallel safe set search_path = pg_catalog, pg_temp as $$
     select nullif(current_setting('mrm.subject', true), '')
+$$;
+-- The field device that acts for the subject; null where the subject acts.
+create or replace function acting_device() returns uuid language sql stable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select nullif(current_setting('mrm.device', true), '')::uuid
 $$;
 
 -- Every table of the service: policies hold for its owner too, and let nobody through but the service itself, until the lines below.

@@ -52,7 +52,9 @@ async def submit_incident(request: Request, desk: DeskOf, caller: Annotated[Call
         ):
             _send(tx, caller, report, revision=1)
             return _accepted(desk, report, content, StoredRevision(1, mark, tx.now), status=202)
-        known = await store.find_first_report(tx, situation=report.situation, incident=report.key, submitter=submitter)
+        known = await store.find_first_report(
+            tx, situation=report.situation, incident=report.key, submitter=submitter, device=caller.principal.device
+        )
     if known is not None and known.content == mark:
         return _accepted(desk, report, content, known, status=200)
     if errors:

@@ -46,16 +46,20 @@ async def add_incident(tx: Tx, *, situation: str, incident: UUID, submitter: byt
     return added is not None
 
 
-async def find_first_report(tx: Tx, *, situation: str, incident: UUID, submitter: bytes) -> StoredRevision | None:
-    """Return the first revision of a monitor's own incident, None if it does not exist or is another's."""
+async def find_first_report(tx: Tx, *, situation: str, incident: UUID, submitter: bytes, device: UUID | None) -> StoredRevision | None:
+    """Return the first revision of a monitor's own incident, None if it does not exist or is another's.
+
+    With a device it must have come through that one.
+    """
     row = await tx.fetchrow(
         """
         select revisions.revision, revisions.content, revisions.received_at from incidents join revisions using (situation, incident)
-        where situation = $1 and incident = $2 and submitter = $3 and revisions.revision = 1
+        where situation = $1 and incident = $2 and submitter = $3 and ($4::uuid is null or device = $4) and revisions.revision = 1
         """,
         situation,
         incident,
         submitter,
+        device,
     )
     return None if row is None else StoredRevision(row["revision"], row["content"], row["received_at"])
 
