@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from pydantic import SecretStr
 
+from chassis import row_security
 from chassis.audit.recorder import Recorder
 from chassis.delivery.bus import ClusterWatch
 from chassis.delivery.consumer import Consumer
@@ -213,6 +214,7 @@ async def make_party(name: str, house: House, new_database: NewDatabase, *, stop
     try:
         for sql in (delivery_tables(), EFFECTS):
             await owner.execute(sql.replace(":app", f"{name}_app"))
+        await row_security.set_up(owner, name, f"{name}_app")
     finally:
         await owner.close()
     return await another_process(Party(name, house, source, *_parts(name, house, source, stop_after_parked)))

@@ -96,6 +96,9 @@ declare
     parts text[] := '{}';
     visible text; written text;
 begin
+    if to_regclass(relation_name) is null then
+        return;                            -- a table that is not there needs no policy; one that nobody names here has none but the first
+    end if;
     foreach one_state in array coalesce(states, array[null]::text[]) loop
         foreach one_office in array coalesce(offices, array[null]::text[]) loop
             foreach one_relation in array case when owner is null then array[relation] else array['own', 'not_own'] end loop
