@@ -37,8 +37,10 @@ async def test_the_shared_form_is_the_exact_one_without_what_is_left_out(aggrega
     exact, shared = [await aggregation.table(situation, table, form=form, **params) for form in ("exact", "shared")]
     assert shared["data"] == with_nulls(exact["data"], shared["data"])
     assert shared["shared"]["threshold"] == 5
-    left_out = json.dumps(shared["data"]).count("null")
-    assert left_out >= sum(shared["shared"]["left_out"].values()) > 0
+    gaps = json.dumps(shared["data"]).count("null")
+    assert gaps >= shared["shared"]["left_out"] > 0
+    assert shared["shared"]["left_out_in_set"] > shared["shared"]["left_out"]
+    assert shared["shared"].keys() == {"threshold", "left_out", "left_out_in_set", "why"}
     Draft202012Validator(schemas()[f"shared/{table}"]).validate(shared)
 
 
@@ -69,7 +71,7 @@ async def test_what_names_single_cases_has_no_shared_form(aggregation: RunningAg
 
 
 async def test_a_release_is_recorded_once_and_what_it_showed_is_known_from_then_on(aggregation: RunningAggregation) -> None:
-    document = json.loads((EXCHANGE / "history_large.json").read_text("utf-8"))
+    document = json.loads((EXCHANGE / "history1.json").read_text("utf-8"))
     coder, reached = await aggregation.house.load(document)
     situation = coder.names.situation
     order = {"release": str(uuid4()), **ALL_TIME, "as_of": reached[0]}
@@ -89,6 +91,71 @@ async def test_a_release_is_recorded_once_and_what_it_showed_is_known_from_then_
         now = at(shown, path)
         if before is not None and now is not None:
             assert abs(now - before) == 0 or abs(now - before) >= 5, path
+
+
+QUARTERS = [{"from": "2022-01-01", "to": "2022-04-01"}, {"from": "2022-04-01", "to": "2022-07-01"}]
+
+
+async def test_the_window_before_is_shared_with_a_window_and_linked_with_what_was_shared_of_it(aggregation: RunningAggregation) -> None:
+    situation = await loaded(aggregation, "history1")
+    first, second = [
+        (await aggregation.post(f"/v1/situations/{situation}/releases", {"release": str(uuid4()), **window})).json() for window in QUARTERS
+    ]
+    exact = (await aggregation.table(situation, "summary", **QUARTERS[0]))["data"]
+    then, now = first["tables"]["summary"], second["tables"]["summary_previous"]
+    assert now == with_nulls(exact, now)
+    assert json.dumps(now).count("null") > 0
+    assert {path for path, _ in numbers(now)} <= {path for path, _ in numbers(then)}, "nothing has changed, so nothing more may be told"
+    Draft202012Validator(schemas()["shared/release"]).validate(second)
+
+
+async def test_a_window_that_overlaps_a_shared_one_is_refused_with_a_remedy(aggregation: RunningAggregation) -> None:
+    situation = await loaded(aggregation, "history3")
+    releases = f"/v1/situations/{situation}/releases"
+    assert (await aggregation.post(releases, {"release": str(uuid4()), **QUARTERS[1]})).status_code == 201
+    year = {"from": "2022-01-01", "to": "2023-01-01"}
+    for answer in (
+        await aggregation.post(releases, {"release": str(uuid4()), **year}),
+        await aggregation.get(f"/v1/situations/{situation}/tables/summary", form="shared", **year),
+        await aggregation.get(f"/v1/situations/{situation}/ghn", form="shared", **year),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (409, "release.overlapping_window")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "share that same one again" in answer.json()["detail"]
+    assert len((await aggregation.get(releases)).json()["items"]) == 1
+    half = {"from": "2022-07-01", "to": "2023-01-01"}
+    beside = await aggregation.post(releases, {"release": str(uuid4()), **half})
+    assert (beside.status_code, beside.json()["tables"]["summary_previous"]) == (201, None), "the half year before overlaps"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code", "field"),
+    [
+        ({"release": "no id"}, 422, "invalid", "release"),
+        ({"from": "2022-04-01", "to": "2022-01-01"}, 422, "reversed_window", "to"),
+        ({"from": "1800-01-01", "to": "2022-01-01"}, 422, "absurd_window", "to"),
+        ({"as_of": 999_999}, 422, "future_as_of", "as_of"),
+        ({"late": "perhaps"}, 422, "invalid", "late"),
+        ({"k": 1}, 422, "invalid", "(document)"),
+    ],
+)
+async def test_a_bad_order_is_refused_and_nothing_is_shared(
+    aggregation: RunningAggregation, change: dict[str, Any], status: int, code: str, field: str
+) -> None:
+    situation = await loaded(aggregation, "example")
+    answer = await aggregation.post(f"/v1/situations/{situation}/releases", {"release": str(uuid4()), **QUARTERS[0], **change})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert (await aggregation.get(f"/v1/situations/{situation}/releases")).json()["items"] == []
+
+
+async def test_a_release_that_is_not_there_and_one_of_others_are_not_found(aggregation: RunningAggregation) -> None:
+    situation = await loaded(aggregation, "example")
+    nowhere = await aggregation.get(f"/v1/situations/{situation}/releases/{uuid4()}")
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
+    foreign = await aggregation.get(f"/v1/situations/{situation}/releases", situation="XZZ")
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "not_found")
 
 
 async def test_a_release_has_an_id_of_its_callers_own(aggregation: RunningAggregation) -> None:

@@ -134,11 +134,35 @@ MUTANTS = [
         "a contributor's share is its tally", "domain/contributors.py", "known[cell] = _share(", "known[cell] = cell.tally.total or _share("
     ),
     Mutant(
-        "nothing protects what is small", "domain/disclosure.py", "left_out.setdefault(other, Reason.COMPLEMENTARY)", "proven.add(other)"
+        "nothing protects what is small",
+        "domain/disclosure.py",
+        "self._left_out.setdefault(other, Reason.WITHHELD if",
+        "proven.add(other) if other else self._left_out.setdefault(other, Reason.WITHHELD if",
     ),
-    Mutant("the largest small number is shared", "domain/disclosure.py", "if 0 < value < k}", "if 0 < value < k - 1}"),
-    Mutant("a value too few is possible", "domain/disclosure.py", ">= self._k - 1:", ">= self._k - 2:"),
-    Mutant("what is left out may be a zero", "domain/disclosure.py", "*(self._values[name] - 1 for", "*(self._values[name] for"),
+    Mutant(
+        "the largest small number is shared",
+        "domain/disclosure.py",
+        "(abs(linked.values[name]) < k or",
+        "(abs(linked.values[name]) < k - 1 or",
+    ),
+    Mutant("a value too few is possible", "domain/directions.py", "linked, steps=k - 1)", "linked, steps=k - 2)"),
+    Mutant(
+        "what is left out may be a zero",
+        "domain/directions.py",
+        "else linked.values[name] - 1 for name",
+        "else linked.values[name] for name",
+    ),
+    Mutant(
+        "what was left out before may be shown now",
+        "domain/knowledge.py",
+        "if value == self._now.get(place, 0) and value not in",
+        "if False and value not in",
+    ),
+    Mutant("the window before is not linked", "domain/knowledge.py", "return (window.previous(), name[1:]) if", "return (window, name) if"),
+    Mutant("small differences are shared", "domain/knowledge.py", "0 < abs(value - other) < self._k", "0 < abs(value - other) < 0"),
+    Mutant("too much is taken back", "domain/disclosure.py", "if proofs is not None:", "if True:"),
+    Mutant("a lone number is recognised", "domain/disclosure.py", "        self._keep_doubt()\n", ""),
+    Mutant("a window may overlap a shared one", "domain/periods.py", "< min(self.end, other.end)", "< min(self.start, other.start)"),
 ]
 
 

@@ -99,8 +99,11 @@ SHARED: Final = tuple(
     name for name in DATA if name not in ("children_multiple", "groups_multiple", "exceptions", "by_grave_violation_and_parties")
 )
 """Tables that have a shared form."""
-_REASONS: Final = _closed(dict.fromkeys(("primary", "complementary", "difference", "withheld"), _NUMBER))
-_LEFT_OUT: Final = _closed({"threshold": _COUNT, "left_out": _REASONS, "left_out_in_set": _REASONS})
+WHY_LEFT_OUT: Final = (
+    "Numbers from 1 to threshold - 1 are left out, and so are as few others as it takes that nobody can work those out, "
+    "not even with what was shared before."
+)
+_LEFT_OUT: Final = _closed({"threshold": _COUNT, "left_out": _NUMBER, "left_out_in_set": _NUMBER, "why": {"const": WHY_LEFT_OUT}})
 
 
 def _envelope(table: Schema, data: Schema, **more: Schema) -> Schema:

@@ -1,152 +1,178 @@
 """Small-cell suppression (C14): which numbers of a linked set of tables must be left out so that no small one can be worked out again.
 
-A number from 1 to k - 1 is left out (primary), and so are as few others as protect it (complementary). The proof for every number left
-out is a direction: a change of +1 and -1 in numbers left out that keeps every sum, and that can be taken k - 1 times without any number
-falling below 1 or breaking a bound. So whoever knows all that is published, every relation, and that a zero is never left out still finds
-k possible values for it.
+A number from 1 to k - 1 is left out (primary), and so are as few others as protect it (complementary). The proof for every small number
+is a direction (`directions`) through numbers that are left out: so whoever knows all that is published, every relation, and that a zero
+is never left out still finds k possible values for it.
 """
 
-import heapq
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
-from itertools import count
+from math import log
 from typing import Final
 
-Name = Hashable
-Terms = Mapping[Name, int]
-SEARCHED: Final = 4_000
-"""So many partial directions are looked at before a whole linked part is left out."""
+from aggregation.domain.directions import Directions
+from aggregation.domain.linked import Linked, Name, Terms
 
 
 class Reason(StrEnum):
-    """Why a number is left out."""
+    """Why a number is left out. Not to be published: how many are small would tell more than the gaps themselves."""
 
     PRIMARY = "primary"
     COMPLEMENTARY = "complementary"
     DIFFERENCE = "difference"
-    """It differs by less than k from what was shared of the same window before."""
+    """It differs by less than k from what was shared of it before."""
     WITHHELD = "withheld"
-    """Nothing smaller protects it: the whole linked part is left out."""
+    """Nothing that has changed protects a number, so others are left out too: some that were shared before, else all that is linked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Linked:
-    """Numbers and what everybody knows to hold between them: equalities (terms add up to 0) and bounds (terms add up to 0 or less)."""
-
-    values: Mapping[Name, int]
-    equalities: list[Terms] = field(default_factory=list)
-    bounds: list[Terms] = field(default_factory=list)
+_COMPANIONS: Final = 8
+"""So many numbers are tried as the one that could have been small instead."""
 
 
-def suppress(linked: Linked, *, k: int, known: Mapping[Name, Collection[int]] | None = None) -> dict[Name, Reason]:
-    """Return the numbers to leave out, with reasons. `known` holds what was shared before; unchanged, it protects nothing."""
-    known = known or {}
-    small = {name: Reason.PRIMARY for name, value in linked.values.items() if 0 < value < k}
-    for name, shared in known.items():
-        if linked.values.get(name) and any(0 < abs(linked.values[name] - before) < k for before in shared):
-            small.setdefault(name, Reason.DIFFERENCE)
-    search = _Search(linked, k=k, fixed={name for name, shared in known.items() if linked.values.get(name) in shared} - small.keys())
-    left_out: dict[Name, Reason] = dict(small)
-    proven: set[Name] = set()
-    for name in sorted(small, key=lambda entry: (-linked.values.get(entry, 0), str(entry))):
-        if name in proven or not linked.values.get(name):
-            continue
-        direction = search.direction(name, left_out)
-        if direction is None:
-            for other in search.part(name):
-                left_out.setdefault(other, Reason.WITHHELD)
-                proven.add(other)
-            continue
-        for other in direction:
-            left_out.setdefault(other, Reason.COMPLEMENTARY)
-        proven |= direction
-    return left_out
+def suppress(linked: Linked, *, k: int) -> dict[Name, Reason]:
+    """Return the numbers to leave out, with reasons."""
+    names = dict[Name, Name](enumerate(sorted(linked.values, key=str)))
+    found = _Suppression(_renamed(linked, {name: number for number, name in names.items()}), k=k).result()
+    return {names[number]: reason for number, reason in found.items()}
 
 
-class _Search:
-    """Finds the cheapest direction through a number; cost is how many numbers it would leave out in addition, small ones first."""
+def _renamed(linked: Linked, number: Mapping[Name, Name]) -> Linked:
+    """Return the same with numbers for names, which are compared and looked up millions of times."""
 
-    def __init__(self, linked: Linked, *, k: int, fixed: Collection[Name]) -> None:
-        self._values = {name: value for name, value in linked.values.items() if value}
-        self._equalities = [self._present(terms) for terms in linked.equalities]
-        self._bounds = [self._present(terms) for terms in linked.bounds]
-        self._largest = max(self._values.values(), default=1)
+    def renamed(relations: Iterable[Terms]) -> list[Terms]:
+        return [{number[name]: factor for name, factor in terms.items() if name in number} for terms in relations]
+
+    def chosen(some: Iterable[Name]) -> frozenset[Name]:
+        return frozenset(number[name] for name in some if name in number)
+
+    return Linked(
+        values={number[name]: value for name, value in linked.values.items()},
+        equalities=renamed(linked.equalities),
+        bounds=renamed(linked.bounds),
+        shared=chosen(linked.shared),
+        unchanged=chosen(linked.unchanged),
+        close=chosen(linked.close),
+        unseen=chosen(linked.unseen),
+        signed=chosen(linked.signed),
+    )
+
+
+class _Suppression:
+    """Leaves out what is small, then what protects it at the lowest price, and takes back what turns out not to be needed."""
+
+    def __init__(self, linked: Linked, *, k: int) -> None:
+        self._linked = linked
         self._k = k
-        self._fixed = fixed
-        self._sums: Mapping[Name, list[int]] = defaultdict(list)
-        for index, terms in enumerate(self._equalities):
+        self._directions = Directions(linked, k=k)
+        movable = self._directions.names
+        self._sensitive = [
+            name for name in movable if name not in linked.unchanged and (abs(linked.values[name]) < k or name in linked.close)
+        ]
+        self._unseen = set(linked.unseen)
+        self._left_out = dict.fromkeys(self._sensitive, Reason.PRIMARY)
+        self._left_out |= {name: Reason.DIFFERENCE for name in self._sensitive if linked.values[name] >= k}
+        largest = max((abs(linked.values[name]) for name in movable), default=1)
+        self._prices = {name: 1 + 2 * log(1 + abs(linked.values[name])) / log(1 + largest) for name in movable}
+        """One for a number, and up to two more for how much it is worth: sums are looked at first."""
+        self._proofs: list[frozenset[Name]] = []
+        self._beside: dict[Name, set[Name]] = defaultdict(set)
+        """The numbers that stand in a relation with one."""
+        for terms in (*linked.equalities, *linked.bounds):
             for name in terms:
-                self._sums[name].append(index)
+                self._beside[name] |= terms.keys()
 
-    def direction(self, start: Name, left_out: Collection[Name]) -> set[Name] | None:
-        """Return the numbers of the cheapest direction in which `start` rises, None if none is found."""
-        order = count()
-        heap: list[tuple[float, int, dict[Name, int], dict[int, int]]] = [(0, next(order), {start: 1}, self._imbalance({}, start, 1))]
-        for _ in range(SEARCHED):
-            if not heap:
-                return None
-            cost, _, steps, imbalance = heapq.heappop(heap)
-            if not imbalance:
-                if self._room(steps, 1) + self._room(steps, -1) >= self._k - 1:
-                    return set(steps)
+    def result(self) -> dict[Name, Reason]:
+        """Return what is left out of what could be shown; also a small number that was shared while k was lower, which nothing protects."""
+        withheld = self._protect()
+        self._take_back()
+        self._keep_doubt()
+        for name in withheld:
+            self._left_out |= dict.fromkeys(self._directions.linked_with(name), Reason.WITHHELD)
+        for name in self._linked.unchanged:
+            if 0 < self._linked.values.get(name, 0) < self._k:
+                self._left_out.setdefault(name, Reason.PRIMARY)
+        return {name: reason for name, reason in self._left_out.items() if name not in self._unseen}
+
+    def _protect(self) -> list[Name]:
+        """Find a proof for every small number, the largest first; returns those that nothing protects."""
+        proven: set[Name] = set()
+        without = []
+        for name in sorted(self._sensitive, key=lambda entry: (-abs(self._linked.values[entry]), str(entry))):
+            if name in proven:
                 continue
-            for name, step in self._repairs(steps, imbalance):
-                longer = {**steps, name: step}
-                if self._space(longer, 1) + self._space(longer, -1) < self._k - 1:
-                    continue  # whatever follows, it stays too narrow
-                price = 0.0 if name in left_out else 1 + 2 * self._values[name] / self._largest
-                entry = (cost + price, next(order), longer, self._imbalance(imbalance, name, step))
-                heapq.heappush(heap, entry)
-        return None
+            proof = self._proof(name)
+            if proof is None:
+                without.append(name)
+                continue
+            self._proofs.append(proof)
+            proven |= proof
+            for other in proof - self._unseen:
+                self._left_out.setdefault(other, Reason.WITHHELD if other in self._linked.unchanged else Reason.COMPLEMENTARY)
+        return without
 
-    def part(self, start: Name) -> set[Name]:
-        """Return every number that relations connect with one."""
+    def _proof(self, name: Name) -> frozenset[Name] | None:
+        """Return the cheapest proof; one through numbers that have not changed since they were shared only if there is no other."""
+        prices = {other: 0 if other in self._left_out or other in self._unseen else price for other, price in self._prices.items()}
+        changed = {other: price for other, price in prices.items() if other not in self._linked.unchanged}
+        return self._directions.cheapest(name, changed) or self._directions.cheapest(name, prices)
+
+    def _take_back(self) -> None:
+        """Show again what can be shown: every proof through it is replaced by one through numbers that stay left out."""
+        taken = [name for name, reason in self._left_out.items() if reason is Reason.COMPLEMENTARY]
+        for name in sorted(taken, key=lambda entry: (-self._prices[entry], str(entry))):
+            others = (self._left_out.keys() | (self._unseen & self._prices.keys())) - {name}
+            kept = [proof for proof in self._proofs if name not in proof]
+            lost = frozenset().union(*(proof for proof in self._proofs if name in proof)).intersection(self._sensitive)
+            proofs = self._prove(lost.difference(*kept), among=others)
+            if proofs is not None:
+                del self._left_out[name]
+                self._proofs = kept + proofs
+
+    def _prove(self, names: Iterable[Name], *, among: Collection[Name]) -> list[frozenset[Name]] | None:
+        """Return a proof for each number among those left out, None if one has none."""
+        prices = dict.fromkeys(among, 0.0)
+        proofs: list[frozenset[Name]] = []
+        for name in sorted(names, key=str):
+            if any(name in proof for proof in proofs):
+                continue
+            proof = self._directions.cheapest(name, prices)
+            if proof is None:
+                return None
+            proofs.append(proof)
+        return proofs
+
+    def _keep_doubt(self) -> None:
+        """See that nobody can tell which of the numbers left out was the small one: another that it could be is left out too if need be."""
+        for name in sorted(self._sensitive, key=str):
+            if name in self._unseen or self._linked.values[name] >= self._k:
+                continue
+            group = self._group(name)
+            if self._could_be_large(name, group):
+                continue
+            shown = set[Name]().union(*(self._beside[other] for other in group)) & self._prices.keys()
+            shown -= self._left_out.keys() | self._unseen | set(self._linked.unchanged)
+            for other in sorted(shown, key=lambda entry: (self._prices[entry], str(entry)))[:_COMPANIONS]:
+                if self._could_be_large(name, group | {other}):
+                    self._left_out[other] = Reason.COMPLEMENTARY
+                    break
+
+    def _could_be_large(self, name: Name, group: set[Name]) -> bool:
+        """Tell whether a small number has k values if everybody knows that some number of its group is small."""
+        value = self._linked.values[name]
+        proof = next((proof for proof in self._proofs if name in proof), frozenset())
+        others = sorted(group - {name}, key=lambda entry: (self._linked.values[entry], str(entry)))
+        if any(self._linked.values[other] < self._k and other not in proof for other in others):
+            return True
+        among = (self._left_out.keys() | (self._unseen & self._prices.keys()) | group) & self._prices.keys()
+        return any(self._directions.reach(name, at_least=self._k, small=other, among=among) >= value for other in others[:_COMPANIONS])
+
+    def _group(self, start: Name) -> set[Name]:
+        """Return the numbers left out that relations connect with one, through numbers left out."""
+        left_out = self._left_out.keys() - self._unseen
         found, waiting = {start}, [start]
-        groups = [*self._equalities, *self._bounds]
         while waiting:
-            name = waiting.pop()
-            for terms in groups:
-                if name in terms:
-                    waiting += [other for other in terms if other not in found]
-                    found |= terms.keys()
+            new = (self._beside[waiting.pop()] & left_out) - found
+            found |= new
+            waiting += new
         return found
-
-    def _present(self, terms: Terms) -> dict[Name, int]:
-        return {name: factor for name, factor in terms.items() if name in self._values}
-
-    def _imbalance(self, before: Mapping[int, int], name: Name, step: int) -> dict[int, int]:
-        after = dict(before)
-        for index in self._sums[name]:
-            after[index] = after.get(index, 0) + self._equalities[index][name] * step
-        return {index: gap for index, gap in after.items() if gap}
-
-    def _repairs(self, steps: Mapping[Name, int], imbalance: Mapping[int, int]) -> Iterable[tuple[Name, int]]:
-        """Yield what narrows the first broken sum."""
-        index = min(imbalance)
-        for name, factor in self._equalities[index].items():
-            step = -1 if factor * imbalance[index] > 0 else 1
-            if name not in steps and name not in self._fixed:
-                yield name, step
-
-    def _space(self, steps: Mapping[Name, int], sign: int) -> int:
-        """Return how many times a direction can be taken, forwards or backwards, before a number falls below 1; k - 1 is enough."""
-        return min([self._k - 1, *(self._values[name] - 1 for name, step in steps.items() if sign * step < 0)])
-
-    def _room(self, steps: Mapping[Name, int], sign: int) -> int:
-        """Return the same with regard to bounds too."""
-        room = self._space(steps, sign)
-        for terms in self._bounds:
-            rise = sign * sum(factor * steps.get(name, 0) for name, factor in terms.items())
-            if rise > 0:
-                room = min(room, -sum(factor * self._values[name] for name, factor in terms.items()) // rise)
-        return room
-
-
-def count_reasons(left_out: Mapping[Name, Reason]) -> dict[str, int]:
-    """Return how many numbers are left out for each reason, zeros too."""
-    counts = {reason.value: 0 for reason in Reason}
-    for reason in left_out.values():
-        counts[reason.value] += 1
-    return counts

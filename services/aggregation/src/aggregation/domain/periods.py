@@ -34,6 +34,10 @@ class Window:
     def __contains__(self, day: date) -> bool:
         return self.start <= day < self.end
 
+    def overlaps(self, other: "Window") -> bool:
+        """Tell whether some day lies in both."""
+        return max(self.start, other.start) < min(self.end, other.end)
+
     def previous(self) -> "Window":
         """Return the window of equal length that ends where this one starts; cut at the first day there is.
 

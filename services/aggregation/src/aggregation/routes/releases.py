@@ -1,7 +1,7 @@
 """Letting the linked tables of a window out in shared form: recorded, for everybody knows them from then on (C14)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -13,8 +13,9 @@ from aggregation.domain.periods import LateRule
 from aggregation.domain.questions import Form, Late, Question, Refusal, read_moment, read_window
 from aggregation.domain.tables import RULES_VERSION
 from aggregation.routes.tables import service_for
-from aggregation.store import ledger
+from aggregation.sharing import SharedSet
 from aggregation.store import releases as store
+from aggregation.store.ledger import Moment
 from aggregation.store.releases import Release
 from chassis.errors import Conflict, NotFound
 from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, read_json
@@ -23,6 +24,7 @@ from contracts import answers as documents
 from contracts.model import Day, Short, Wire
 
 router = APIRouter(tags=["shared form"])
+_TRIES: Final = 3
 
 
 class ReleaseOrder(Wire):
@@ -101,35 +103,50 @@ async def read_release(request: Request, situation: str, release: UUID, caller: 
 async def _release(
     service: Service, caller: Caller, situation: str, order: ReleaseOrder, *, question: Question, position: int | None
 ) -> tuple[Release, bool]:
-    """Record a release in one transaction; returns the one there is, and whether it is new."""
+    """Record a release; returns the one there is, and whether it is new.
+
+    What is left out is worked out before anything is locked, and again if another release came in between.
+    """
     threshold = (await service.register.get(situation)).policy.disclosure_threshold
-    async with service.database.transaction("share_window", by=caller) as tx:
-        await store.lock_releases(tx, situation)
-        known = await store.find_release(tx, situation, order.release)
-        if known is not None:
-            return known, False
-        await ledger.hold(tx, situation)
-        moment = await asking.moment_at(tx, situation, position)
-        shared = await sharing.share(tx, question, moment, threshold=threshold)
-        release = Release(
-            situation=situation,
-            release=order.release,
-            position=moment.position,
-            as_of=moment.instant,
-            window_from=question.window.start,
-            window_to=question.window.end,
-            rules=RULES_VERSION,
-            params=sharing.params_of(question),
-            shared=shared.document(),
-            tables=shared.tables,
-            published=[[name, value] for name, value in shared.known],
-            released_by=caller.subject,
-            released_at=tx.now,
-        )
-        await store.add_release(tx, release)
-        window = {"from": question.window.start.isoformat(), "to": question.window.end.isoformat()}
-        tx.audit("window.share", situation=situation, subject_ref=str(release.release), detail={"position": moment.position, **window})
-    return release, True
+    for _ in range(_TRIES):
+        async with service.database.reading("count_for_release", by=caller) as reading:
+            known = await store.find_release(reading, situation, order.release)
+            if known is not None:
+                return known, False
+            moment = await asking.moment_at(reading, situation, position)
+            shared = await sharing.share(reading, question, moment, threshold=threshold)
+        async with service.database.transaction("share_window", by=caller) as tx:
+            await store.lock_releases(tx, situation)
+            known = await store.find_release(tx, situation, order.release)
+            if known is not None:
+                return known, False
+            if await store.count_releases(tx, situation) == shared.releases:
+                release = _made(order, question, moment, shared, by=caller.subject, at=tx.now)
+                await store.add_release(tx, release)
+                window = {"from": order.from_.isoformat(), "to": order.to.isoformat()}
+                detail = {"position": moment.position, **window}
+                tx.audit("window.share", situation=situation, subject_ref=str(release.release), detail=detail)
+                return release, True
+    raise Conflict("release.others_at_work", "Others are sharing windows of this situation at this moment; try again.")
+
+
+def _made(order: ReleaseOrder, question: Question, moment: Moment, shared: SharedSet, *, by: str, at: datetime) -> Release:
+    return Release(
+        situation=moment.situation,
+        release=order.release,
+        position=moment.position,
+        as_of=moment.instant,
+        window_from=question.window.start,
+        window_to=question.window.end,
+        rules=RULES_VERSION,
+        params=sharing.params_of(question),
+        shared=shared.document(),
+        tables=shared.tables,
+        published=[[name, value] for name, value in shared.numbers(shown=True)],
+        left_out=[[name, value] for name, value in shared.numbers(shown=False)],
+        released_by=by,
+        released_at=at,
+    )
 
 
 def _question(order: ReleaseOrder) -> Question:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from aggregation.domain.disclosure import Name
+from aggregation.domain.knowledge import Numbers
 from aggregation.domain.periods import Window
 from chassis.storage import Tx
 
@@ -25,15 +25,23 @@ class Release:
     shared: dict[str, Any]
     tables: dict[str, Any]
     published: list[Any]
+    left_out: list[Any] | None
     released_by: str
     released_at: datetime
 
-    def known(self) -> list[tuple[Name, int]]:
-        """Return every number it showed."""
-        return [(tuple(name), value) for name, value in self.published]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What a release told, and what it did not tell."""
+
+    params: dict[str, str]
+    numbers: Numbers
 
 
-_COLUMNS = "situation, release, position, as_of, window_from, window_to, rules, params, shared, tables, published, released_by, released_at"
+_COLUMNS = (
+    "situation, release, position, as_of, window_from, window_to, rules, params, shared, tables, published, left_out,"
+    " released_by, released_at"
+)
 
 
 async def add_release(tx: Tx, release: Release) -> bool:
@@ -52,16 +60,18 @@ async def lock_releases(tx: Tx, situation: str) -> None:
     await tx.execute("select pg_advisory_xact_lock(hashtextextended('releases/' || $1, 0))", situation)
 
 
-async def list_releases_of(tx: Tx, situation: str, window: Window) -> list[Release]:
-    """Return what was released of a window, in order."""
+async def count_releases(tx: Tx, situation: str) -> int:
+    """Return how many releases of a situation there are."""
+    return int(await tx.fetchval("select count(*) from releases where situation = $1", situation))
+
+
+async def list_shared(tx: Tx, situation: str) -> list[Shared]:
+    """Return what was shared of a situation, in order. Of some old releases nobody knows what they left out."""
     rows = await tx.fetch(
-        f"select {_COLUMNS} from releases"  # noqa: S608 - our own words
-        " where situation = $1 and window_from = $2 and window_to = $3 order by released_at, release",
+        "select window_from, window_to, params, published, left_out from releases where situation = $1 order by released_at, release",
         situation,
-        window.start,
-        window.end,
     )
-    return [Release(**dict(row)) for row in rows]
+    return [Shared(params=row["params"], numbers=_numbers(row)) for row in rows]
 
 
 async def find_release(tx: Tx, situation: str, release: UUID) -> Release | None:
@@ -84,3 +94,14 @@ async def list_releases(tx: Tx, situation: str, *, after: tuple[datetime, UUID] 
         limit,
     )
     return [Release(**dict(row)) for row in rows]
+
+
+def _numbers(row: Any) -> Numbers:  # noqa: ANN401 - asyncpg's record
+    left_out = {tuple(name): value for name, value in row["left_out"] or ()}
+    return Numbers(
+        window=Window(row["window_from"], row["window_to"]),
+        late_inside=row["params"]["late"] == "inside",
+        values={tuple(name): value for name, value in row["published"]} | left_out,
+        left_out=frozenset(left_out),
+        complete=row["left_out"] is not None,
+    )
