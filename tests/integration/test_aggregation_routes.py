@@ -9,11 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from aggregation.domain.tables import TABLES
-from chassis.sealing.opening_keys import generate_opening_key
-from chassis.storage import SYSTEM
 from contracts.answers import schemas
 from contracts.events import SnapshotFrozen
-from contracts.situation import RecipientKey
 from support.running_aggregation import RunningAggregation, aggregation
 
 __all__ = ["aggregation"]
@@ -154,7 +151,7 @@ async def test_a_long_answer_comes_in_pages_of_one_moment(aggregation: RunningAg
 
 async def test_a_snapshot_is_frozen_once_and_sent_to_export(aggregation: RunningAggregation) -> None:
     situation, reached = await loaded(aggregation)
-    await seal_for_export(aggregation, situation)
+    await aggregation.seal_for_export(situation)
     order = {"snapshot": str(uuid4()), **YEAR}
     first = await aggregation.post(f"/v1/situations/{situation}/snapshots", order)
     again = await aggregation.post(f"/v1/situations/{situation}/snapshots", order)
@@ -176,15 +173,6 @@ async def test_only_an_officer_freezes(aggregation: RunningAggregation) -> None:
     situation, _ = await loaded(aggregation)
     answer = await aggregation.post(f"/v1/situations/{situation}/snapshots", YEAR, role="auditor")
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-
-
-async def seal_for_export(aggregation: RunningAggregation, situation: str) -> None:
-    """Let the register name a key of export for the situation."""
-    known = await aggregation.service.register.get(situation)
-    key = generate_opening_key("export", situation).public
-    changed = known.model_copy(update={"version": 2, "recipients": {"export": [RecipientKey(id=key.id, public=key.base64)]}})
-    async with aggregation.service.database.transaction("register", by=SYSTEM) as tx:
-        await aggregation.service.register.save(tx, changed)
 
 
 @pytest.mark.parametrize(

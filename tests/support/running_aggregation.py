@@ -16,9 +16,12 @@ from aggregation.app import build
 from aggregation.handlers import Handlers
 from chassis.migrations import upgrade
 from chassis.sealing.keys import generate_signing_key
+from chassis.sealing.opening_keys import generate_opening_key
 from chassis.sealing.trust import Trust
 from chassis.service import Service
 from chassis.settings import MigrationSettings, ServiceSettings
+from chassis.storage import SYSTEM
+from contracts.situation import RecipientKey
 from local_stack.postgres import PostgresServer
 from support.counting import House
 from support.edge import served
@@ -55,6 +58,14 @@ class RunningAggregation:
         answer = await self.get(f"/v1/situations/{situation}/tables/{table}", **params)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def seal_for_export(self, situation: str) -> None:
+        """Let the register name a key of export for a situation, so that snapshots can leave."""
+        known = await self.service.register.get(situation)
+        key = generate_opening_key("export", situation).public
+        changed = known.model_copy(update={"version": 2, "recipients": {"export": [RecipientKey(id=key.id, public=key.base64)]}})
+        async with self.service.database.transaction("register", by=SYSTEM) as tx:
+            await self.service.register.save(tx, changed)
 
 
 @pytest.fixture(scope="module")

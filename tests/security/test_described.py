@@ -1,0 +1,94 @@
+"""Every service answers as it describes itself: generated requests as several people get no 5xx and nothing undocumented."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from chassis.service import Service
+from support.edge import RunningIntake
+from support.exporting import RunningExport, export
+from support.running_aggregation import RunningAggregation, aggregation
+from support.vetting import RunningVerification, vetting
+
+__all__ = ["aggregation", "export", "vetting"]
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
+EXAMPLE = Path(__file__).parents[1] / "data" / "exchange" / "example.json"
+REPORTS = "^/v1/(incidents|situations|receipts)"
+SITUATIONS = "^/v1/situations"
+TASK_FORCE = ("focal_point", "technical", "cochair_un", "cochair_unicef", "officer")
+
+
+@pytest.mark.parametrize(
+    ("group", "paths"),
+    [("/XAA/monitor", ["--include-path-regex", REPORTS]), ("/_all/operator", ["--exclude-path-regex", REPORTS])],
+    ids=["monitor", "operator"],
+)
+async def test_intake(intake: RunningIntake, group: str, paths: list[str], tmp_path: Path) -> None:
+    await expect_documented_answers(intake.url, intake.token("amina", group), paths, service=intake.service, folder=tmp_path)
+
+
+@pytest.mark.parametrize("groups", [tuple(f"/XAA/{role}" for role in TASK_FORCE), ("/_all/operator",)], ids=["task_force", "operator"])
+async def test_verification(vetting: RunningVerification, groups: tuple[str, ...], tmp_path: Path) -> None:
+    await vetting.verify(f"{await vetting.report()}/k1")
+    token = vetting.issuer.token("anybody", *groups)
+    paths = ["--include-path-regex", SITUATIONS]
+    url = str(vetting.client.base_url)
+    await expect_documented_answers(url, token, paths, service=vetting.service, folder=tmp_path, known={"situation": "XAA"})
+
+
+@pytest.mark.parametrize("role", ["officer", "auditor"])
+async def test_aggregation(aggregation: RunningAggregation, role: str, tmp_path: Path) -> None:
+    coder, _ = await aggregation.house.load(json.loads(EXAMPLE.read_text("utf-8")))
+    situation = coder.names.situation
+    await aggregation.seal_for_export(situation)
+    token = aggregation.issuer.token("anybody", f"/{situation}/{role}")
+    paths = ["--include-path-regex", SITUATIONS]
+    url = str(aggregation.client.base_url)
+    await expect_documented_answers(url, token, paths, service=aggregation.service, folder=tmp_path, known={"situation": situation})
+
+
+@pytest.mark.parametrize("roles", [("officer", "cochair_un"), ("cochair_unicef", "auditor")], ids=["officer", "auditor"])
+@pytest.mark.parametrize("state", ["draft", "signed"])
+async def test_export(export: RunningExport, roles: tuple[str, ...], state: str, tmp_path: Path) -> None:
+    made = await (export.signed() if state == "signed" else export.draft())
+    token = export.issuer.token("anybody", *(f"/AFG/{role}" for role in roles))
+    paths = ["--include-path-regex", SITUATIONS]
+    known = {"situation": "AFG", "snapshot": made["snapshot"], "submission": made["submission"]}
+    await expect_documented_answers(str(export.client.base_url), token, paths, service=export.service, folder=tmp_path, known=known)
+
+
+async def expect_documented_answers(
+    url: str, token: str, paths: Sequence[str], *, service: Service, folder: Path, known: dict[str, str] | None = None
+) -> None:
+    """Let requests be generated from a service's own description; `known` fills in parameters of paths, of which any other is not found."""
+    service.health.update(dict.fromkeys(service.health, "ok"))  # not ready is 503, and meant to be
+    lines = [f'"path.{name}" = {json.dumps(value)}' for name, value in (known or {}).items()]
+    (folder / "schemathesis.toml").write_text("\n".join(["[parameters]", *lines, ""]))
+    command = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        "run",
+        f"{url.rstrip('/')}/openapi.json",
+        "--checks",
+        CHECKS,
+        "--header",
+        f"Authorization: Bearer {token}",
+        *paths,
+        "--max-examples",
+        "5",
+        "--seed",
+        "5",
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--suppress-health-check",
+        "all",
+        "--warnings",
+        "off",
+        "--no-color",
+    ]
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+    output, _ = await asyncio.wait_for(process.communicate(), 240)
+    assert process.returncode == 0, output.decode()[-8_000:]
