@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+WORKERS ?= 2
 PACKAGES := contracts chassis services/intake services/verification services/aggregation services/export deploy/local deploy/cli
 SERVICES := intake verification aggregation export
 LOCAL_NAMES := contracts chassis $(SERVICES) local-stack cli
@@ -9,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.1
 	--no-annotate --no-header -q $(foreach n,$(LOCAL_NAMES),--no-emit-package mrm-$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test check unit lint format lock generated bench bench-counting histories mutants clean
+.PHONY: help install demo up down test check unit lint format lock generated bench bench-counting bench-check histories mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +56,7 @@ histories: install ## thousands of random histories on PostgreSQL, a hundred ran
 	@echo "seed $(MRM_TEST_SEED): MRM_TEST_SEED=$(MRM_TEST_SEED) make histories brings this run back"
 	MRM_TEST_SEED=$(MRM_TEST_SEED) MRM_HISTORIES=$${MRM_HISTORIES:-3000} $(BIN)/pytest -q --hypothesis-seed=$(MRM_TEST_SEED) \
 		tests/integration/test_aggregation_histories.py tests/integration/test_aggregation_conservation.py
-	MRM_TEST_SEED=$(MRM_TEST_SEED) MRM_RANDOM_FILES=$${MRM_RANDOM_FILES:-100} $(BIN)/pytest -q -s tests/system/test_random_files.py
+	MRM_TEST_SEED=$(MRM_TEST_SEED) MRM_RANDOM_FILES=$${MRM_RANDOM_FILES:-100} $(BIN)/pytest -q tests/system/test_random_files.py
 
 mutants: install ## plant faults in the counting, one after the other: every one must be found by its tests
 	$(BIN)/python tests/mutants/run.py
@@ -63,15 +64,19 @@ mutants: install ## plant faults in the counting, one after the other: every one
 bench: install ## measure, as ratios in one run (never a test)
 	$(BIN)/python tests/benchmarks/bench_intake.py
 	$(MAKE) bench-counting
+	$(MAKE) bench-check
 
 bench-counting: install ## measure the counting alone: the note, its growth with history, postings, grouping, rebuild
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.bench_counting
 
+bench-check: install ## how long `mrm check` takes for a file of 200 incidents and 100 queries
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.bench_check
+
 unit: install ## the tests that need no running server
 	$(BIN)/pytest -q tests/unit tests/contract tests/vectors
 
-test: check ## everything: checks, unit, integration and system tests
-	$(BIN)/pytest -q tests
+test: check ## everything: checks, unit, integration and system tests, on two cores (WORKERS=1 for one)
+	$(BIN)/pytest -v -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20 tests
 
 lock: ## compile the pinned, hashed requirements anew (one per service, one for development)
 	$(LOCK) --group dev -o requirements/dev.txt

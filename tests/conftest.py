@@ -1,10 +1,10 @@
-"""What every test may ask for: real servers, started once and only when asked for; and how tests are dealt out to two workers."""
+"""What every test may ask for: real servers, started once and only when asked for; and how tests are dealt out to workers."""
 
 import pytest
 
-pytest_plugins = ["support.stack", "support.running"]
+pytest_plugins = ["support.running", "support.stack"]
 
-SHARED_SERVERS = ("hurt_stack", "stack", "kafka_server", "identity_server")
+SHARED_SERVERS = ("hurt_stack", "stack", "kafka_server")
 """Fixtures that take long to start: all tests of one run in one worker, the longest first, so that each starts once."""
 
 
@@ -21,9 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests say with `record_property("said", ...)`: the seeds that repeat them, and what they counted."""
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.getreports(outcome):
-            for name, value in report.user_properties:
-                if name == "said":
-                    terminalreporter.write_line(f"{report.nodeid}: {value}")
+    """Print the seeds that tests print, also of those that passed; of a failed one all it printed is shown anyway."""
+    for report in terminalreporter.getreports("passed"):
+        for line in report.capstdout.splitlines():
+            if "seed" in line.lower():
+                terminalreporter.write_line(f"{report.nodeid.partition('@')[0]}: {line}")

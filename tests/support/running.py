@@ -1,17 +1,21 @@
 """The running system as its users meet it: the `mrm` command and HTTP. Nothing here imports the product."""
 
+import base64
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 MRM = Path(sys.executable).with_name("mrm")
@@ -35,6 +39,17 @@ class Stack:
         assert done.returncode == expect, f"{arguments}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         return answer
+
+    def status(self) -> dict[str, Any]:
+        """Return what `mrm status` says, whatever its exit code."""
+        document: dict[str, Any] = json.loads(self.mrm("status", "--json").stdout.strip().splitlines()[-1])
+        return document
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Return what `mrm status` says of every service and server, by name."""
+        status = self.status()
+        parts: dict[str, dict[str, Any]] = status["services"] | status["servers"]
+        return parts
 
     def token(self, person: str) -> str:
         """Return an access token of one of the local people."""
@@ -69,12 +84,59 @@ def started(data: Path) -> Stack:
     return Stack(data=data, urls=json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """One whole running stack for all system tests that leave it as they found it."""
-    data = Path(tempfile.mkdtemp(prefix="mrm-system-", dir="/tmp"))
+def token_parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a token's header and claims, unchecked."""
+    header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2])
+    return header, claims
+
+
+def wait_until(condition: Callable[[], bool], *, within: float) -> bool:
+    """Tell whether a condition came true in time; asking about a stack takes the time of a command, so it is asked seldom."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(1)
+    return False
+
+
+def processes_of(data: Path) -> list[str]:
+    """Every process that has to do with a data folder, whoever started it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = [*process.cmdline(), process.environ().get("MRM_SECRETS_DIR", ""), process.cwd()]
+            if any(str(data) in word for word in words) and process.pid != os.getpid():
+                found.append(" ".join(process.cmdline())[:200])
+    return found
+
+
+@contextlib.contextmanager
+def _stack_of_its_own(name: str) -> Iterator[Stack]:
+    data = Path(tempfile.mkdtemp(prefix=f"mrm-{name}-", dir="/tmp"))
     try:
         yield started(data)
     finally:
         run_mrm("down", "--data", str(data))
+        left = processes_of(data)
         shutil.rmtree(data, ignore_errors=True)
+    assert left == []
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """One whole running stack for all tests that leave it as they found it."""
+    with _stack_of_its_own("system") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _hurt_stack() -> Iterator[Stack]:
+    with _stack_of_its_own("hurt") as running:
+        yield running
+
+
+@pytest.fixture
+def hurt_stack(_hurt_stack: Stack) -> Stack:
+    """One whole stack for all tests that kill, wipe or end parts of it; it is up, and may be left down."""
+    return started(_hurt_stack.data)

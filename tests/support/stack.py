@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from local_stack.identity import IdentityServer
 from local_stack.kafka import KafkaServer
 from local_stack.ports import free_ports
 from local_stack.postgres import PostgresServer, ServiceDatabase
+from support.running import Stack
 
 NewDatabase = Callable[[str], Awaitable[ServiceDatabase]]
 
@@ -72,16 +74,17 @@ def kafka_server(server_folder: Path) -> Iterator[KafkaServer]:
 
 
 @pytest.fixture(scope="session")
-def identity_server(server_folder: Path) -> Iterator[IdentityServer]:
-    """A real identity provider with the local people; `identity_server.access_token("monitor")` logs one in."""
-    (port,) = free_ports(1)
-    server = IdentityServer(
-        server_folder / "identity",
-        secrets=server_folder / "secrets",
-        log=server_folder / "logs" / "identity.log",
-        cache=cache_folder(server_folder / "cache"),
-        port=port,
+def identity_server(stack: Stack) -> IdentityServer:
+    """The identity provider of the shared stack, with the local people."""
+    return identity_of(stack)
+
+
+def identity_of(stack: Stack) -> IdentityServer:
+    """The identity provider of a running stack; `.access_token("monitor")` logs a person in."""
+    return IdentityServer(
+        stack.data / "identity",
+        secrets=stack.data / "secrets",
+        log=stack.data / "logs" / "identity.log",
+        cache=cache_folder(stack.data / "cache"),
+        port=urlsplit(stack.urls["identity"]).port or 0,
     )
-    server.start()
-    yield server
-    server.stop()

@@ -1,63 +1,41 @@
 """Nothing lost, nothing doubled, nothing early: parts are killed at random moments while the demo's load runs."""
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
-from support.running import MRM, ROOT, Stack, run_mrm, started
+from support.running import MRM, ROOT, Stack, processes_of, started, wait_until
 
 SITUATIONS = Path(__file__).parents[1] / "data" / "situations.json"
 VICTIMS = ("intake", "verification", "aggregation", "export", "kafka", "postgres")
 
 
-@pytest.fixture
-def own_stack() -> Iterator[Stack]:
-    """A stack that a test may hurt."""
-    data = Path(tempfile.mkdtemp(prefix="mrm-fault-", dir="/tmp"))
-    try:
-        yield started(data)
-    finally:
-        run_mrm("down", "--data", str(data))
-        shutil.rmtree(data, ignore_errors=True)
-
-
 def pid_of(stack: Stack, part: str) -> int | None:
     """Return the process that runs a part now, None if it is down."""
-    status = status_of(stack)
-    pid = (status["services"] | status["servers"]).get(part, {}).get("pid")
+    pid = stack.parts().get(part, {}).get("pid")
     return pid if isinstance(pid, int) and psutil.pid_exists(pid) else None
-
-
-def status_of(stack: Stack) -> dict[str, Any]:
-    """Return what `mrm status` says, whatever its exit code."""
-    status: dict[str, Any] = json.loads(stack.mrm("status", "--json").stdout.strip().splitlines()[-1])
-    return status
 
 
 def wait_until_balanced(stack: Stack, seconds: float = 120) -> dict[str, Any]:
     """Wait until every part is ready and the account balances with nothing in flight; return the last status."""
     deadline = time.monotonic() + seconds
     while True:
-        status = status_of(stack)
+        status = stack.status()
         if status["ready"] and status["account"]["balanced"] and status["account"]["in_flight"] == 0:
             return status
         assert time.monotonic() < deadline, f"never balanced: {status}"
         time.sleep(1)
 
 
-def test_killing_every_part_at_random_changes_no_figure(own_stack: Stack) -> None:
+def test_killing_every_part_at_random_changes_no_figure(hurt_stack: Stack) -> None:
     seed = int(os.environ.get("MRM_FAULT_SEED", random.SystemRandom().randrange(2**32)))
     print(f"seed of the faults: {seed} (repeat with MRM_FAULT_SEED={seed})")
     chance = random.Random(seed)
@@ -65,11 +43,11 @@ def test_killing_every_part_at_random_changes_no_figure(own_stack: Stack) -> Non
     chance.shuffle(order)
     killed: list[str] = []
     for _ in range(4):  # one run of the demo is enough unless the machine is fast
-        demo_under_faults(own_stack, order, killed, chance)
+        demo_under_faults(hurt_stack, order, killed, chance)
         if not order:
             break
     assert set(killed) == set(VICTIMS), f"seed {seed}: the load was over too soon, only {killed} were killed"
-    status = wait_until_balanced(own_stack)
+    status = wait_until_balanced(hurt_stack)
     assert status["account"]["parked"] == 0
 
 
@@ -104,29 +82,43 @@ def demo_under_faults(stack: Stack, order: list[str], killed: list[str], chance:
     assert demo.returncode == 0, f"killed {killed}\n{out[-1500:]}\n{err[-3000:]}"
 
 
-def test_wiping_the_broker_while_rows_are_unconfirmed_loses_nothing(own_stack: Stack) -> None:
-    situation = own_stack.json("demo", "--situation", str(SITUATIONS), "--id", "COD-2020-08")["situation"]
-    status = wait_until_balanced(own_stack)
-    before = incidents_of(own_stack, situation)
-    verification, supervisor = status["services"]["verification"]["pid"], status["servers"]["supervisor"]["pid"]
-    os.kill(verification, signal.SIGSTOP)  # reads nothing and confirms nothing from here on
-    with own_stack.client("intake", "monitor") as intake:
+def test_down_ends_everything_and_up_finds_the_same_data_even_with_the_broker_wiped_and_rows_unconfirmed(hurt_stack: Stack) -> None:
+    situation = hurt_stack.json("demo", "--situation", str(SITUATIONS), "--id", "COD-2020-08")["situation"]
+    status = wait_until_balanced(hurt_stack)
+    before = incidents_of(hurt_stack, situation)
+    os.kill(status["services"]["verification"]["pid"], signal.SIGSTOP)  # reads nothing and confirms nothing from here on
+    with hurt_stack.client("intake", "monitor") as intake:
         for number in range(20):
             answer = intake.post("/v1/incidents", json=least_report(situation, number))
             assert answer.status_code == 202, answer.text
     time.sleep(2)  # the broker has acknowledged them by now; it will forget them
-    with own_stack.client("intake", "operator") as operator:
+    with hurt_stack.client("intake", "operator") as operator:
         assert operator.get("/v1/account").json()["in_flight"]["intake.incidents"] == 20
-    os.kill(supervisor, signal.SIGKILL)  # nobody may start verification again before the broker is gone
-    os.kill(verification, signal.SIGKILL)
-    assert own_stack.mrm("down").returncode == 0
-    shutil.rmtree(own_stack.data / "kafka")
-    again = started(own_stack.data)
+    ended(hurt_stack)  # verification, which hears nothing, is killed in the end
+    shutil.rmtree(hurt_stack.data / "kafka")
+    again = started(hurt_stack.data)
+    assert {**again.urls, "started_at": ""} == {**hurt_stack.urls, "started_at": ""}
     wait_until_balanced(again)
     assert incidents_of(again, situation) == before + 20
     with again.client("verification", "focal") as reviewer, again.client("aggregation", "officer") as officer:
         facts = reviewer.get(f"/v1/situations/{situation}").json()["facts"]
         assert officer.get(f"/v1/situations/{situation}/position").json()["position"] == facts
+
+
+def test_after_a_killed_supervisor_down_cleans_up(hurt_stack: Stack) -> None:
+    psutil.Process(hurt_stack.parts()["supervisor"]["pid"]).kill()
+    assert hurt_stack.mrm("down").returncode == 0
+    assert wait_until(lambda: processes_of(hurt_stack.data) == [], within=30), processes_of(hurt_stack.data)
+
+
+def ended(stack: Stack) -> None:
+    """End a stack in order; nothing of it is left running, and ending it twice is harmless."""
+    assert stack.json("down")["stopped"] is True
+    assert processes_of(stack.data) == []
+    assert not (stack.data / "stack.json").exists()
+    assert not (stack.data / "postgres" / "socket" / ".s.PGSQL.5432").exists()
+    assert stack.mrm("status").returncode == 1
+    assert stack.json("down")["stopped"] is False
 
 
 def incidents_of(stack: Stack, situation: str) -> int:

@@ -13,6 +13,7 @@ import pytest
 from support.running import Stack
 
 SITUATIONS = Path(__file__).parents[1] / "data" / "situations.json"
+MARK = "Zyxquorl"  # what all planted words begin with
 CANARIES = {
     "narrative": "Zyxquorlnarrative",
     "narrative_for_sharing": "Zyxquorlsharing",
@@ -133,7 +134,8 @@ def opened(reviewer: httpx.Client, path: str) -> httpx.Response:
 
 
 def test_no_planted_word_is_in_any_file_of_the_stack(stack: Stack, driven: str) -> None:
-    words = [word.encode() for word in CANARIES.values()] + [b"29.8765432"]
+    assert all(word.startswith(MARK) for word in CANARIES.values())
+    marks = [form for mark in (MARK, "29.8765432") for form in (mark.encode(), mark.encode("utf-16-le"))]
     query(stack, "checkpoint")  # so that the databases' files hold what their log holds
     searched, found = 0, []
     for folder, _, names in os.walk(stack.data):
@@ -143,8 +145,9 @@ def test_no_planted_word_is_in_any_file_of_the_stack(stack: Stack, driven: str) 
                 continue
             content = path.read_bytes()
             searched += 1
-            found += [(str(path), word) for word in words if word in content or word.decode().encode("utf-16-le") in content]
-    print(f"{len(words)} canaries, {searched} files searched")
+            places = [(mark, content.find(mark)) for mark in marks]
+            found += [(str(path), content[place : place + 60]) for _, place in places if place >= 0]
+    print(f"{len(CANARIES) + 1} canaries, {searched} files searched")
     assert found == []
     assert holds(stack.data / "kafka", driven), "the broker's log does not even hold the incident's id: the search is blind there"
     assert holds(stack.data / "postgres", driven), "the databases' files do not even hold the incident's id: the search is blind there"
