@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from chassis.http.pages import LANGUAGES, texts_of
+from chassis.service import _forgetting_sessions
 from chassis.sessions import MAX_SESSIONS
 from local_stack.postgres import PostgresServer
 from support.browser import forms
@@ -309,6 +310,20 @@ async def test_a_person_has_a_limited_number_of_sessions(pages: Pages) -> None:
         assert await pages.count() == MAX_SESSIONS
         assert (await pages.session(first)).status_code == 401
         assert (await pages.session(browser)).status_code == 200
+
+
+async def test_sessions_whose_time_is_over_are_forgotten(pages: Pages) -> None:
+    async with pages.browser() as browser, pages.browser() as other:
+        await pages.signed_in(browser)
+        await pages.signed_in(other)
+        await pages.owner.execute("set mrm.action = 'system'")
+        await pages.owner.execute(
+            "update sessions set started_at = now() - interval '9 hours', idle_expires_at = now(), expires_at = now() "
+            "where started_at = (select min(started_at) from sessions)"
+        )
+        await _forgetting_sessions(pages.service).run()
+        assert await pages.count() == 1
+        assert (await pages.session(other)).status_code == 200
 
 
 async def test_the_role_of_the_service_can_neither_move_a_session_nor_prolong_it(pages: Pages) -> None:

@@ -137,8 +137,6 @@ class RelyingParty:
         tokens = await self._ask_for_tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
         fresh = _text(tokens, "id_token")
         claims: Mapping[str, Any] = {"sub": subject} if fresh is None else await self._claims(fresh)
-        if claims.get("sub") != subject:
-            raise SignInRefusedError("subject")
         signed_in = await self._signed_in(claims, {"refresh_token": refresh_token, **tokens}, fresh or id_token)
         if signed_in.principal.subject != subject:
             raise SignInRefusedError("subject")

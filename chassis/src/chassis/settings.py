@@ -1,6 +1,7 @@
 """Settings of a service process: read once from the environment and from secret files, then frozen."""
 
 import os
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final, TypeVar
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 Settings = TypeVar("Settings", bound=BaseSettings)
 Network = IPv4Network | IPv6Network
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_HOST: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 
 
 class ServiceSettings(BaseSettings):
@@ -76,7 +78,7 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _check_public_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        plain = value in ("", f"{parts.scheme}://{parts.netloc}") and "@" not in parts.netloc
+        plain = value == f"{parts.scheme}://{parts.netloc}" and _HOST.fullmatch(parts.netloc) is not None
         if value and not (plain and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))):
             raise ValueError("an origin is https://host or https://host:port and nothing more; http is for loopback alone")
         return value.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
