@@ -1,5 +1,6 @@
 """The shared form over HTTP: one suppression for all linked tables of a window, remembered once it has left (C14)."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,19 @@ async def test_the_window_before_is_shared_with_a_window_and_linked_with_what_wa
     assert json.dumps(now).count("null") > 0
     assert {path for path, _ in numbers(now)} <= {path for path, _ in numbers(then)}, "nothing has changed, so nothing more may be told"
     Draft202012Validator(schemas()["shared/release"]).validate(second)
+
+
+async def test_of_two_releases_at_once_the_later_knows_the_earlier(aggregation: RunningAggregation) -> None:
+    coder, reached = await aggregation.house.load(json.loads((EXCHANGE / "history3.json").read_text("utf-8")))
+    situation = coder.names.situation
+    releases = f"/v1/situations/{situation}/releases"
+    orders = [{"release": str(uuid4()), **QUARTERS[0], "as_of": as_of} for as_of in (reached[0], None)]
+    answers = await asyncio.gather(*(aggregation.post(releases, order) for order in orders))
+    assert [answer.status_code for answer in answers] == [201, 201]
+    first, second = (await aggregation.get(releases)).json()["items"]
+    for path, before in numbers(first["tables"]):
+        now = at(second["tables"], path)
+        assert before is None or now is None or now == before or abs(now - before) >= 5, path
 
 
 async def test_a_window_that_overlaps_a_shared_one_is_refused_with_a_remedy(aggregation: RunningAggregation) -> None:

@@ -236,6 +236,11 @@ def test_what_is_unchanged_since_it_was_shared_protects_only_where_nothing_else_
     assert suppress(only, k=5) == {"a": Reason.PRIMARY, "b": Reason.WITHHELD}
 
 
+def test_what_was_shared_while_k_was_lower_is_left_out_from_now_on_though_it_is_known() -> None:
+    linked = Linked(values={"a": 3, "b": 30, "all": 33}, equalities=[{"a": 1, "b": 1, "all": -1}], unchanged={"a"})
+    assert suppress(linked, k=5) == {"a": Reason.PRIMARY}
+
+
 FIRST, SECOND = Window(date(2022, 1, 1), date(2022, 4, 1)), Window(date(2022, 4, 1), date(2022, 7, 1))
 
 
