@@ -19,7 +19,7 @@ MONITOR, OPERATOR = ("/XAA/monitor",), ("/_all/operator",)
 @pytest.fixture
 def mrm(intake: RunningIntake, tmp_path: Path) -> Mrm:
     async def run(*arguments: str, person: str = "amina", groups: tuple[str, ...] = MONITOR) -> tuple[int, str, str]:
-        environment = os.environ | {"MRM_TOKEN": intake.token(person, *groups), "MRM_INTAKE_URL": intake.url, "COLUMNS": "200"}
+        environment = os.environ | {"MRM_TOKEN": intake.token(person, *groups), "MRM_INTAKE_URL": intake.url, "COLUMNS": "80"}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "mrm", "device", *arguments, "--data", str(tmp_path / "none")),
             env=environment,
@@ -44,10 +44,11 @@ async def test_a_device_is_added_listed_and_revoked(intake: RunningIntake, mrm: 
     assert token.strip() not in told
     assert await send(intake, token.strip()) == 202
     code, shown, _ = await mrm("list")
-    assert (code, "Old phone" in shown, "XAA" in shown) == (0, True, True)
+    assert (code, "Old" in shown, "XAA" in shown) == (0, True, True)
     assert token.strip().split("_")[2] not in shown
     (device,) = json.loads((await mrm("list", "--json"))[1].splitlines()[-1])["devices"]
     assert device["device"] in told
+    assert device["device"] in shown
     assert (await mrm("revoke", device["device"]))[0] == 0
     assert await send(intake, token.strip()) == 401
     assert (await mrm("revoke", device["device"], "--json"))[0] == 0

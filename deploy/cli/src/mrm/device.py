@@ -2,11 +2,11 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from mrm.console import DEFAULT_DATA, DataOption, JsonOption, Output
 from mrm.installation import opened
@@ -16,7 +16,9 @@ app = typer.Typer(
     help="Field devices: a token with which a phone sends one monitor's reports, and does nothing else.", no_args_is_help=True
 )
 AsMonitor = Annotated[str, typer.Option("--as", metavar="PERSON", help="Who acts, on a local stack.")]
-PATH = "/v1/devices"
+PATH: Final = "/v1/devices"
+ID_LENGTH: Final = 36
+"""`mrm device revoke` needs the whole id, however narrow the terminal."""
 
 
 @app.command("add")
@@ -48,7 +50,7 @@ def add(  # noqa: PLR0917 - typer passes by name
 def list_devices(person: AsMonitor = MONITOR, data: DataOption = DEFAULT_DATA, as_json: JsonOption = False) -> None:
     """List your own devices, the newest first, with the day each was last used."""
     devices = asyncio.run(_list(data, person))
-    table = Table("Device", "Label", "Situation", "Expires", "Last used", "Revoked")
+    table = Table(Column("Device", no_wrap=True, min_width=ID_LENGTH), "Label", "Situation", "Expires", "Last used", "Revoked")
     for one in devices:
         days = (one[name][:10] if one[name] else "" for name in ("expires_at", "last_used_on", "revoked_at"))
         table.add_row(one["device"], one["label"] or "", one["situation"], *days)
