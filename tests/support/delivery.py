@@ -149,6 +149,7 @@ class Party:
         while True:
             try:
                 async with self.database.pool.acquire() as connection:
+                    await connection.execute("set mrm.action = 'system'")  # until the pool has it back
                     rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
                     return rows
             except Exception as error:
