@@ -1,11 +1,21 @@
 """What every test may ask for: real servers, started once and only when asked for; and how tests are dealt out to workers."""
 
+import re
+
 import pytest
 
 pytest_plugins = ["support.running", "support.stack"]
 
 SHARED_SERVERS = ("hurt_stack", "stack", "kafka_server")
 """Fixtures that take long to start: all tests of one run in one worker, the longest first, so that each starts once."""
+
+RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32}")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a test with a random id alike in every worker: a run whose workers know different tests does not begin."""
+    found = RANDOM.search(val) if isinstance(val, str) else None
+    return f"{found.string[: found.start()]}random" if found else None
 
 
 @pytest.hookimpl(tryfirst=True)
