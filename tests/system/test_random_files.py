@@ -6,7 +6,6 @@
 import json
 import os
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 from support.random_files import random_file, seed_of_this_run
@@ -17,9 +16,9 @@ AT_ONCE = 25
 """Files for one `mrm check`."""
 
 
-def test_random_files_are_answered_exactly(stack: Stack, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_random_files_are_answered_exactly(stack: Stack, tmp_path: Path) -> None:
     seed = seed_of_this_run()
-    record_property("said", f"{FILES} random files, {40 * FILES} questions; MRM_TEST_SEED={seed} MRM_RANDOM_FILES={FILES} repeats them")
+    print(f"{FILES} random files, {40 * FILES} questions; MRM_TEST_SEED={seed} MRM_RANDOM_FILES={FILES} repeats them")
     paths = []
     for number in range(FILES):
         path = tmp_path / f"random-{seed}-{number}.json"
@@ -34,11 +33,9 @@ def test_random_files_are_answered_exactly(stack: Stack, tmp_path: Path, record_
         assert (told["files"], told["queries"], done.returncode) == (len(batch), 40 * len(batch), 0)
 
 
-def test_a_random_file_with_one_planted_answer_is_found_out(
-    stack: Stack, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_random_file_with_one_planted_answer_is_found_out(stack: Stack, tmp_path: Path) -> None:
     seed = seed_of_this_run()
-    record_property("said", f"MRM_TEST_SEED={seed} repeats it")
+    print(f"MRM_TEST_SEED={seed} repeats it")
     document = random_file(seed, incidents=6, decisions=12, links=4, queries=8)
     number = random.Random(seed).choice([number for number, query in enumerate(document["queries"]) if query["table"] != "exceptions"])
     asked = document["queries"][number]
