@@ -76,7 +76,7 @@ unit: install ## the tests that need no running server
 	$(BIN)/pytest -q tests/unit tests/contract tests/vectors
 
 test: check ## everything: checks, unit, integration and system tests, on two cores (WORKERS=1 for one)
-	$(BIN)/pytest -v -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20 tests
+	$(BIN)/pytest -v -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations=20 tests
 
 lock: ## compile the pinned, hashed requirements anew (one per service, one for development)
 	$(LOCK) --group dev -o requirements/dev.txt

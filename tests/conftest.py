@@ -1,12 +1,16 @@
 """What every test may ask for: real servers, started once and only when asked for; and how tests are dealt out to workers."""
 
 import re
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["support.running", "support.stack"]
 
-SHARED_SERVERS = ("hurt_stack", "stack", "kafka_server")
+SHARED_SERVERS = {"hurt_stack": r"\bhurt_stack: ", "stack": r"\bstack: Stack|\bidentity_server: ", "kafka_server": r"\bkafka_server: "}
 """Fixtures that take long to start: all tests of one run in one worker, the longest first, so that each starts once."""
 
 RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32}")
@@ -18,16 +22,29 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return f"{found.string[: found.start()]}random" if found else None
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByServer(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps together, in one worker, the tests of modules with the same shared server, and those of a module otherwise."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return shared_server(module) or module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
+    return ByServer(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, in one worker, the tests of a shared server, and those of a module otherwise."""
-    ranks: dict[str, int] = {}
-    for item in items:
-        asked_for = getattr(item, "fixturenames", ())
-        server = next((name for name in SHARED_SERVERS if name in asked_for), None)
-        ranks[item.nodeid] = SHARED_SERVERS.index(server) if server else len(SHARED_SERVERS)
-        item.add_marker(pytest.mark.xdist_group(server or item.location[0]))
-    items.sort(key=lambda item: ranks[item.nodeid])
+    """Begin with what takes longest."""
+    ranks = {name: rank for rank, name in enumerate(SHARED_SERVERS)}
+    items.sort(key=lambda item: ranks.get(shared_server(item.nodeid.partition("::")[0]) or "", len(ranks)))
+
+
+@cache
+def shared_server(module: str) -> str | None:
+    """Return the first of the shared servers for which a module's tests ask."""
+    source = (Path(__file__).parents[1] / module).read_text("utf-8")
+    return next((name for name, asked_for in SHARED_SERVERS.items() if re.search(asked_for, source)), None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -35,4 +52,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.getreports("passed"):
         for line in report.capstdout.splitlines():
             if "seed" in line.lower():
-                terminalreporter.write_line(f"{report.nodeid.partition('@')[0]}: {line}")
+                terminalreporter.write_line(f"{report.nodeid}: {line}")
