@@ -169,6 +169,13 @@ async def test_a_snapshot_is_frozen_once_and_sent_to_export(aggregation: Running
     assert [tuple(act) for act in acts] == [("snapshot.freeze", order["snapshot"])]
 
 
+async def test_nothing_is_frozen_that_nobody_could_open(aggregation: RunningAggregation) -> None:
+    situation, _ = await loaded(aggregation)
+    answer = await aggregation.post(f"/v1/situations/{situation}/snapshots", YEAR)
+    assert (answer.status_code, answer.json()["code"]) == (409, "situation.no_recipient")
+    assert (await aggregation.get(f"/v1/situations/{situation}/snapshots")).json()["items"] == []
+
+
 async def test_only_an_officer_freezes(aggregation: RunningAggregation) -> None:
     situation, _ = await loaded(aggregation)
     answer = await aggregation.post(f"/v1/situations/{situation}/snapshots", YEAR, role="auditor")

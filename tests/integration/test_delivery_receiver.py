@@ -8,7 +8,7 @@ import pytest
 
 from chassis.delivery import parking
 from chassis.delivery.messages import Message
-from chassis.delivery.outbox import NoRecipientError
+from chassis.delivery.outbox import NoRecipient
 from chassis.errors import Rejected
 from chassis.sealing.seal import sign_only
 from chassis.storage import SYSTEM
@@ -224,11 +224,11 @@ async def test_the_same_cause_publishes_the_same_events_and_leaves_no_gap(pair: 
 
 
 async def test_an_event_that_nobody_could_open_is_not_published(pair: Pair) -> None:
-    with pytest.raises(NoRecipientError):
+    with pytest.raises(NoRecipient):
         await pair.writer.publish(linked(incident="a", situation="SDN-2024"))
     document = pair.house.situation(version=2)
     await pair.writer.save_situation(document.model_copy(update={"recipients": {"verification": document.recipients["verification"]}}))
-    with pytest.raises(NoRecipientError):
+    with pytest.raises(NoRecipient):
         await pair.writer.publish(linked(incident="a"))
     assert await pair.writer.outgoing() == []
 

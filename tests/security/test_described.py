@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from chassis.service import Service
+from contracts.permissions import table
 from support.edge import RunningIntake
 from support.exporting import RunningExport, export
+from support.issuer import Issuer
 from support.running_aggregation import RunningAggregation, aggregation
 from support.vetting import RunningVerification, vetting
 
@@ -19,6 +21,9 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 EXAMPLE = Path(__file__).parents[1] / "data" / "exchange" / "example.json"
 REPORTS = "^/v1/(incidents|situations|receipts)"
 SITUATIONS = "^/v1/situations"
+STRANGER = "stranger"
+OPERATOR = "operator"
+EVERYBODY = (*sorted({row.role for row in table()} - {"device"}), STRANGER)
 TASK_FORCE = ("focal_point", "technical", "cochair_un", "cochair_unicef", "officer")
 
 
@@ -61,8 +66,48 @@ async def test_export(export: RunningExport, roles: tuple[str, ...], state: str,
     await expect_documented_answers(str(export.client.base_url), token, paths, service=export.service, folder=tmp_path, known=known)
 
 
+@pytest.mark.parametrize("role", EVERYBODY)
+async def test_every_role_alone_at_intake(intake: RunningIntake, role: str, tmp_path: Path) -> None:
+    await expect_documented_answers_for(role, "XAA", url=intake.url, issuer=intake.issuer, service=intake.service, folder=tmp_path)
+
+
+@pytest.mark.parametrize("role", EVERYBODY)
+async def test_every_role_alone_at_verification(vetting: RunningVerification, role: str, tmp_path: Path) -> None:
+    url = str(vetting.client.base_url)
+    await expect_documented_answers_for(role, "XAA", url=url, issuer=vetting.issuer, service=vetting.service, folder=tmp_path)
+
+
+@pytest.mark.parametrize("role", EVERYBODY)
+async def test_every_role_alone_at_aggregation(aggregation: RunningAggregation, role: str, tmp_path: Path) -> None:
+    coder, _ = await aggregation.house.load(json.loads(EXAMPLE.read_text("utf-8")))
+    situation, url = coder.names.situation, str(aggregation.client.base_url)
+    await aggregation.seal_for_export(situation)
+    await expect_documented_answers_for(role, situation, url=url, issuer=aggregation.issuer, service=aggregation.service, folder=tmp_path)
+
+
+@pytest.mark.parametrize("role", EVERYBODY)
+async def test_every_role_alone_at_export(export: RunningExport, role: str, tmp_path: Path) -> None:
+    url = str(export.client.base_url)
+    await expect_documented_answers_for(role, "AFG", url=url, issuer=export.issuer, service=export.service, folder=tmp_path)
+
+
+async def expect_documented_answers_for(role: str, situation: str, *, url: str, issuer: Issuer, service: Service, folder: Path) -> None:
+    """Let a few requests be generated for every operation of a service, as somebody with this role and no other."""
+    token = issuer.token("anybody", *({STRANGER: [], OPERATOR: [f"/_all/{OPERATOR}"]}.get(role, [f"/{situation}/{role}"])))
+    known = {"situation": situation}
+    await expect_documented_answers(url, token, [], service=service, folder=folder, known=known, examples=1, phases="examples,fuzzing")
+
+
 async def expect_documented_answers(
-    url: str, token: str, paths: Sequence[str], *, service: Service, folder: Path, known: dict[str, str] | None = None
+    url: str,
+    token: str,
+    paths: Sequence[str],
+    *,
+    service: Service,
+    folder: Path,
+    known: dict[str, str] | None = None,
+    examples: int = 5,
+    phases: str = "examples,coverage,fuzzing",
 ) -> None:
     """Let requests be generated from a service's own description; `known` fills in parameters of paths, of which any other is not found."""
     service.health.update(dict.fromkeys(service.health, "ok"))  # not ready is 503, and meant to be
@@ -78,11 +123,11 @@ async def expect_documented_answers(
         f"Authorization: Bearer {token}",
         *paths,
         "--max-examples",
-        "5",
+        str(examples),
         "--seed",
         "5",
         "--phases",
-        "examples,coverage,fuzzing",
+        phases,
         "--suppress-health-check",
         "all",
         "--warnings",

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from chassis.delivery import outbox_store as store
+from chassis.errors import Conflict
 from chassis.register import Register
 from chassis.sealing.keys import KeyFolder, PublicKey, Signer
 from chassis.sealing.seal import seal, sign_only
@@ -117,7 +118,7 @@ class EventSealer:
         document = await self._register.find(event.situation) or await self._register.find_in(tx, event.situation)
         recipients = recipients_of(event.topic, document) if document is not None else ()
         if not recipients:
-            raise NoRecipientError(event.topic.name)
+            raise NoRecipient
         return seal(header=self._header(tx, event, signer, recipients), payload=payload, recipients=recipients, signer=signer)
 
     def _header(self, tx: Tx, event: NumberedEvent, signer: Signer, recipients: Sequence[PublicKey]) -> Header:
@@ -134,8 +135,11 @@ class EventSealer:
         )
 
 
-class NoRecipientError(Exception):
-    """Nobody could open an event of this topic: its situation is unknown here, removed, or lists no key of a reader."""
+class NoRecipient(Conflict):
+    """Nobody could open an event (409): its situation is unknown here, removed, or lists no key of a reader of its topic."""
+
+    def __init__(self) -> None:
+        super().__init__("situation.no_recipient", "Nothing was stored: let the operator add the keys of all services to the situation.")
 
 
 def recipients_of(topic: Topic, document: Situation) -> Sequence[PublicKey]:
