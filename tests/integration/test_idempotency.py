@@ -39,6 +39,8 @@ ACTS = {
     "/v1/situations/{situation}/submissions",
 }
 HARMLESS_TO_REPEAT = {
+    "/v1/devices": "the answer holds a token, which is kept nowhere; a device whose token was lost is revoked",
+    "/v1/devices/revocations": "what is revoked stays so",
     "/v1/incidents": "a report's key and content tell that it is the same",
     "/v1/incidents/{incident}/revisions": "a revision's number and content tell that it is the same",
     "/v1/situations/{situation}/violations/lookup": "it reads",

@@ -12,6 +12,7 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
+    UnknownMemberIdError,
     UnknownTopicOrPartitionError,
 )
 from kafka import KafkaAdminClient
@@ -31,6 +32,18 @@ async def write(server: KafkaServer, user: str, topic: str, value: bytes = b"sea
         await producer.stop()
 
 
+async def commit_start(consumer: AIOKafkaConsumer, topic: str) -> None:
+    """Commit for the group, once the broker has given up members that were killed in another test."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await consumer.commit({TopicPartition(topic, 0): 0})
+            except UnknownMemberIdError:
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+
 async def read(server: KafkaServer, user: str, topic: str, group: str | None, *, wanted: bytes = b"sealed") -> bytes | None:
     consumer = AIOKafkaConsumer(
         **server.user(user).client_settings(), group_id=group, auto_offset_reset="earliest", enable_auto_commit=False
@@ -39,7 +52,7 @@ async def read(server: KafkaServer, user: str, topic: str, group: str | None, *,
     try:
         consumer.assign([TopicPartition(topic, 0)])
         if group:
-            await consumer.commit({TopicPartition(topic, 0): 0})
+            await commit_start(consumer, topic)
         await consumer.seek_to_beginning()
         async with asyncio.timeout(60):
             while (record := await consumer.getone()).value != wanted:
