@@ -15,6 +15,8 @@ SHARED_SERVERS = {"hurt_stack": r"\bhurt_stack: ", "stack": r"\bstack: Stack|\bi
 
 RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32}")
 
+SAID = re.compile(r"seed|\d+ (?:cells|canaries|combinations|operations|unsafe routes|edits)", re.IGNORECASE)
+
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name a test with a random id alike in every worker: a run whose workers know different tests does not begin."""
@@ -48,8 +50,8 @@ def shared_server(module: str) -> str | None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the seeds that tests print, also of those that passed; of a failed one all it printed is shown anyway."""
+    """Print what tests say of themselves, also those that passed: their seeds, and how much they went through."""
     for report in terminalreporter.getreports("passed"):
-        for line in report.capstdout.splitlines():
-            if "seed" in line.lower():
+        for line in (*report.capstdout.splitlines(), *(text for name, text in report.user_properties if name == "said")):
+            if SAID.search(line):
                 terminalreporter.write_line(f"{report.nodeid}: {line}")
