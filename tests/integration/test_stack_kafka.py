@@ -9,10 +9,10 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
+    CommitFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
-    UnknownMemberIdError,
     UnknownTopicOrPartitionError,
 )
 from kafka import KafkaAdminClient
@@ -38,7 +38,7 @@ async def commit_start(consumer: AIOKafkaConsumer, topic: str) -> None:
         while True:
             try:
                 await consumer.commit({TopicPartition(topic, 0): 0})
-            except UnknownMemberIdError:
+            except CommitFailedError:
                 await asyncio.sleep(0.5)
             else:
                 return
