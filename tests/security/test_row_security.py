@@ -9,17 +9,16 @@ from random import Random
 
 import asyncpg
 import pytest
-from pydantic import SecretStr
 
 from chassis import row_security
 from chassis.errors import Unavailable
 from chassis.identity import Principal
 from chassis.migrations import upgrade
 from chassis.permissions import Caller
-from chassis.settings import MigrationSettings
 from chassis.storage import SYSTEM, Database
 from contracts.topics import SERVICES
 from local_stack.postgres import PostgresServer, ServiceDatabase
+from support.databases import migrations
 from support.expected import ROLES, actions_of
 from support.stack import NewDatabase
 
@@ -29,20 +28,10 @@ STATES = ("any", "open", "draft", "signed", "installation", "situation", "focal_
 CASES = 400
 
 
-async def migrated(new_database: NewDatabase, service: str) -> ServiceDatabase:
-    database = await new_database(service)
-    await asyncio.to_thread(upgrade, service, migrations(database))
-    return database
-
-
-def migrations(database: ServiceDatabase) -> MigrationSettings:
-    return MigrationSettings(migrations_database_url=SecretStr(database.owner_url), app_role=f"{database.service}_app")
-
-
 @pytest.fixture
-async def export(new_database: NewDatabase) -> ServiceDatabase:
+async def export(new_migrated_database: NewDatabase) -> ServiceDatabase:
     """An export database as the migrations leave it."""
-    return await migrated(new_database, "export")
+    return await new_migrated_database("export")
 
 
 @pytest.fixture
@@ -79,12 +68,12 @@ async def hole(url: str, service: str = "export") -> str | None:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_database_agrees_with_the_table_on_random_people(
-    service: str, new_database: NewDatabase, record_property: Callable[[str, object], None]
+    service: str, new_migrated_database: NewDatabase, record_property: Callable[[str, object], None]
 ) -> None:
     seed = int(os.environ.get("MRM_TEST_SEED", "0")) or Random().randrange(2**32)
     record_property("said", f"{CASES} random questions, seed {seed}")
     random = Random(seed)
-    database = await migrated(new_database, service)
+    database = await new_migrated_database(service)
     connection = await asyncpg.connect(database.app_url)
     actions = [*actions_of(service), "no.such_action"]
     try:
@@ -119,8 +108,8 @@ async def speak(connection: asyncpg.Connection, action: str, grants: frozenset[t
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_who_says_nothing_of_themselves_sees_nothing(service: str, new_database: NewDatabase) -> None:
-    database = await migrated(new_database, service)
+async def test_who_says_nothing_of_themselves_sees_nothing(service: str, new_migrated_database: NewDatabase) -> None:
+    database = await new_migrated_database(service)
     connection = await asyncpg.connect(database.app_url)
     owner = await asyncpg.connect(database.owner_url.removesuffix("&mrm.action=system"))
     try:
@@ -196,9 +185,11 @@ async def test_a_service_refuses_a_database_before_its_migrations(new_database: 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_every_table_is_forced_and_every_function_call_of_a_policy_stands_alone(service: str, new_database: NewDatabase) -> None:
+async def test_every_table_is_forced_and_every_function_call_of_a_policy_stands_alone(
+    service: str, new_migrated_database: NewDatabase
+) -> None:
     """A call in a sub-select without reference to the row is made once per statement; one beside it would be made for every row."""
-    database = await migrated(new_database, service)
+    database = await new_migrated_database(service)
     owner = await asyncpg.connect(database.owner_url)
     try:
         tables = await owner.fetch(
@@ -216,8 +207,8 @@ async def test_every_table_is_forced_and_every_function_call_of_a_policy_stands_
         await owner.close()
 
 
-async def test_counting_asks_the_policy_once_per_statement(new_database: NewDatabase, postgres_server: PostgresServer) -> None:
-    database = await migrated(new_database, "aggregation")
+async def test_counting_asks_the_policy_once_per_statement(new_migrated_database: NewDatabase, postgres_server: PostgresServer) -> None:
+    database = await new_migrated_database("aggregation")
     superuser = await asyncpg.connect(postgres_server.superuser_url(database.name))
     await superuser.execute("alter role aggregation_app set track_functions = 'all'")
     await superuser.execute(

@@ -1,13 +1,10 @@
 """The counting part of aggregation on a real database: coded events in, answers out, without transport and edge."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
-
-from pydantic import SecretStr
 
 from aggregation import answers
 from aggregation.domain.contributors import Drill
@@ -16,13 +13,12 @@ from aggregation.domain.tables import TABLES
 from aggregation.handlers import Handlers
 from aggregation.store import ledger
 from aggregation.store.ledger import Reading
-from chassis.migrations import upgrade
 from chassis.register import Register
-from chassis.settings import MigrationSettings
 from chassis.storage import SYSTEM, Database
 from contracts.events import Event
 from contracts.situation import Situation
 from local_stack.postgres import PostgresServer
+from support.databases import migrated_database
 from support.exchange_events import Coder, coder_for, in_situation
 
 
@@ -110,9 +106,7 @@ class House:
 @contextlib.asynccontextmanager
 async def counting_house(server: PostgresServer) -> AsyncIterator[House]:
     """Open the counting part on a fresh database, dropped afterwards."""
-    made = await server.create_service_database("aggregation", f"aggregation_{uuid4().hex[:12]}")
-    settings = MigrationSettings(migrations_database_url=SecretStr(made.owner_url), app_role="aggregation_app")
-    await asyncio.to_thread(upgrade, "aggregation", settings)
+    made = await migrated_database(server, "aggregation")
     database = Database(made.app_url)
     await database.open()
     register = Register(database)

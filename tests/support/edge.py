@@ -18,18 +18,17 @@ from pydantic import SecretStr
 
 from chassis.http.server import server_config
 from chassis.http.tls import Certificate
-from chassis.migrations import upgrade
 from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.opening_keys import OpeningKey, generate_opening_key
 from chassis.sealing.trust import Trust
 from chassis.service import Service
-from chassis.settings import MigrationSettings
 from chassis.storage import SYSTEM
 from contracts.situation import Situation
 from intake.app import build
 from intake.handlers import handlers, situation_removed
 from intake.settings import IntakeSettings
 from local_stack.postgres import PostgresServer
+from support.databases import migrated_database
 from support.issuer import Issuer
 from support.rates import UNHURRIED
 
@@ -123,9 +122,7 @@ class RunningIntake:
 @contextlib.asynccontextmanager
 async def running_intake(server: PostgresServer, issuer: Issuer, folder: Path, **settings: Any) -> AsyncIterator[RunningIntake]:
     """Intake with situations XAA and XBB on a fresh database; events stay in the outbox, no broker is there."""
-    database = await server.create_service_database("intake", f"intake_{uuid4().hex[:12]}")
-    migrations = MigrationSettings(migrations_database_url=SecretStr(database.owner_url), app_role="intake_app")
-    await asyncio.to_thread(upgrade, "intake", migrations)
+    database = await migrated_database(server, "intake")
     keys = folder / "keys"
     signing = generate_signing_key("intake")
     signing.save(keys)

@@ -1,6 +1,5 @@
 """A running export with a real database: events stay in the outbox, no broker is there."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from chassis.migrations import upgrade
 from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.opening_keys import OpeningKey, generate_opening_key
 from chassis.sealing.submission import generate_submission_keys
 from chassis.sealing.trust import Trust
 from chassis.service import Service
-from chassis.settings import MigrationSettings, ServiceSettings
+from chassis.settings import ServiceSettings
 from chassis.storage import SYSTEM
 from contracts.events import SnapshotFrozen
 from contracts.situation import Situation
@@ -143,11 +141,9 @@ def settings(database: ServiceDatabase, *, keys_dir: Path, trust_file: Path, iss
 
 
 @pytest.fixture
-async def export(new_database: NewDatabase, issuer: Issuer, tmp_path: Path) -> AsyncIterator[RunningExport]:
+async def export(new_migrated_database: NewDatabase, issuer: Issuer, tmp_path: Path) -> AsyncIterator[RunningExport]:
     """Export with the situation AFG on a fresh database."""
-    database = await new_database("export")
-    migrations = MigrationSettings(migrations_database_url=SecretStr(database.owner_url), app_role="export_app")
-    await asyncio.to_thread(upgrade, "export", migrations)
+    database = await new_migrated_database("export")
     keys = tmp_path / "keys"
     signing, submission = generate_signing_key("export"), generate_submission_keys()
     signing.save(keys)

@@ -1,11 +1,9 @@
 """Aggregation as it answers over HTTP, on a real database; coded events are handed to its handlers, no broker is there."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -14,16 +12,16 @@ from pydantic import SecretStr
 
 from aggregation.app import build
 from aggregation.handlers import Handlers
-from chassis.migrations import upgrade
 from chassis.sealing.keys import generate_signing_key
 from chassis.sealing.opening_keys import generate_opening_key
 from chassis.sealing.trust import Trust
 from chassis.service import Service
-from chassis.settings import MigrationSettings, ServiceSettings
+from chassis.settings import ServiceSettings
 from chassis.storage import SYSTEM
 from contracts.situation import RecipientKey
 from local_stack.postgres import PostgresServer
 from support.counting import House
+from support.databases import migrated_database
 from support.edge import served
 from support.issuer import Issuer
 from support.rates import UNHURRIED
@@ -71,10 +69,8 @@ class RunningAggregation:
 @pytest.fixture(scope="module")
 async def aggregation(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningAggregation]:
     """Aggregation on a database of the module's own; every loaded file is a situation of its own. Events stay in the outbox."""
-    database = await postgres_server.create_service_database("aggregation", f"aggregation_{uuid4().hex[:12]}")
+    database = await migrated_database(postgres_server, "aggregation")
     tmp_path, issuer = tmp_path_factory.mktemp("aggregation"), Issuer()
-    settings = MigrationSettings(migrations_database_url=SecretStr(database.owner_url), app_role="aggregation_app")
-    await asyncio.to_thread(upgrade, "aggregation", settings)
     keys = tmp_path / "keys"
     signing = generate_signing_key("aggregation")
     signing.save(keys)

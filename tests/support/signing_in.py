@@ -1,6 +1,5 @@
 """A service whose pages people sign in to: behind a public HTTPS origin of its own, on a real database, at any issuer."""
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -16,13 +14,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from chassis.migrations import upgrade
 from chassis.service import Service
 from chassis.sessions import Sessions
-from chassis.settings import MigrationSettings
 from local_stack.postgres import PostgresServer
 from support.apps import build_app
 from support.browser import Browser
+from support.databases import migrated_database
 from support.edge import served
 from support.pages_issuer import CLIENT, GRANTS_CLAIM, PagesIssuer
 
@@ -94,9 +91,7 @@ async def pages_of(
     service: str, server: PostgresServer, folder: Path, *, issuer: str, origin: str | None = None, **settings: Any
 ) -> AsyncIterator[Pages]:
     """Serve one service on a fresh database with pages for `issuer`."""
-    database = await server.create_service_database(service, f"{service}_{uuid4().hex[:12]}")
-    migrations = MigrationSettings(migrations_database_url=SecretStr(database.owner_url), app_role=f"{service}_app")
-    await asyncio.to_thread(upgrade, service, migrations)
+    database = await migrated_database(server, service)
     origin = origin or f"https://{service}.test"
     app = build_app(service, folder, issuer=issuer, database_url=database.app_url, public_url=origin, **settings)
     clock = Turned()

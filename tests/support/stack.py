@@ -14,6 +14,7 @@ from local_stack.identity import IdentityServer
 from local_stack.kafka import KafkaServer
 from local_stack.ports import free_ports
 from local_stack.postgres import PostgresServer, ServiceDatabase
+from support.databases import migrated_database
 from support.running import Stack
 
 NewDatabase = Callable[[str], Awaitable[ServiceDatabase]]
@@ -48,6 +49,21 @@ async def new_database(postgres_server: PostgresServer) -> AsyncIterator[NewData
 
     async def create(service: str) -> ServiceDatabase:
         database = await postgres_server.create_service_database(service, f"{service}_{uuid4().hex[:12]}")
+        made.append(database)
+        return database
+
+    yield create
+    for database in made:
+        await postgres_server.drop_database(database.name)
+
+
+@pytest.fixture
+async def new_migrated_database(postgres_server: PostgresServer) -> AsyncIterator[NewDatabase]:
+    """`await new_migrated_database("intake")` makes a database at the newest revision; dropped afterwards."""
+    made: list[ServiceDatabase] = []
+
+    async def create(service: str) -> ServiceDatabase:
+        database = await migrated_database(postgres_server, service)
         made.append(database)
         return database
 

@@ -1,6 +1,5 @@
 """A running verification: reports come in through the real receiver, people act over real HTTP, a real database stands behind."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from pydantic import SecretStr
 
 from chassis.delivery.messages import Message
 from chassis.delivery.receiver import Received
-from chassis.migrations import upgrade
 from chassis.sealing.keys import SigningKey, generate_signing_key
 from chassis.sealing.opening import open_sealed
 from chassis.sealing.opening_keys import OpeningKey, generate_opening_key
@@ -24,7 +22,6 @@ from chassis.sealing.seal import seal
 from chassis.sealing.signed import Expectation, open_signed
 from chassis.sealing.trust import Trust
 from chassis.service import Service
-from chassis.settings import MigrationSettings
 from contracts.envelope import Header
 from contracts.events import EVENTS, Event, IncidentReported, IncidentRevised
 from contracts.incident import IncidentReport
@@ -276,11 +273,9 @@ def new_incident() -> str:
 
 
 @pytest.fixture
-async def vetting(new_database: NewDatabase, issuer: Issuer, tmp_path: Path) -> AsyncIterator[RunningVerification]:
+async def vetting(new_migrated_database: NewDatabase, issuer: Issuer, tmp_path: Path) -> AsyncIterator[RunningVerification]:
     """Verification with situation XAA on a fresh database; events stay in the outbox, no broker is there."""
-    database = await new_database("verification")
-    settings = MigrationSettings(migrations_database_url=SecretStr(database.owner_url), app_role="verification_app")
-    await asyncio.to_thread(upgrade, "verification", settings)
+    database = await new_migrated_database("verification")
     signing, intake = generate_signing_key("verification"), generate_signing_key("intake")
     signing.save(tmp_path / "keys")
     Trust().with_signing(signing.public, intake.public).save(tmp_path / "trust.json")
