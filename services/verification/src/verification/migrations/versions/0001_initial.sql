@@ -137,6 +137,59 @@ create table docket_approvals (            -- four eyes: each office once, each 
     constraint docket_approvals_role check (role in ('cochair_un', 'cochair_unicef'))
 );
 
+-- What the first co-chair approves is what the second one does: a docket's lines are numbered below their count, none is ever changed, and
+-- all are there before the first approval. All functions here look at our tables only, whatever a session puts before them.
+create function require_lines_of_docket() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+    if exists (
+        select from added left join dockets d on d.situation = added.situation and d.docket = added.docket
+        where (added.line >= 0 and added.line < d.lines) is not true
+    ) then
+        raise exception using errcode = 'check_violation', constraint = 'docket_lines_of_their_docket',
+            message = 'a line that its docket does not count';
+    end if;
+    return null;
+end $$;
+create trigger docket_lines_of_their_docket after insert on docket_lines referencing new table as added
+    for each statement execute function require_lines_of_docket();
+
+create function require_whole_docket() returns trigger language plpgsql set search_path = public, pg_temp as $$
+declare
+    kept dockets%rowtype;
+begin
+    select * into kept from dockets d where d.situation = new.situation and d.docket = new.docket;
+    if (kept.state = 'open') is not true then
+        raise exception using errcode = 'check_violation', constraint = 'docket_approvals_of_an_open_docket',
+            message = 'only an open docket is approved';
+    end if;
+    if kept.lines <> (select count(*) from docket_lines l where l.situation = new.situation and l.docket = new.docket) then
+        raise exception using errcode = 'check_violation', constraint = 'docket_approvals_of_all_lines',
+            message = 'a docket is approved with all of its lines';
+    end if;
+    return null;
+end $$;
+create trigger docket_approvals_of_a_whole_docket after insert on docket_approvals for each row execute function require_whole_docket();
+
+-- A docket begins open and ends once: withdrawn, or decided when both co-chairs have approved, by one of the two.
+create function keep_docket_end() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+    if tg_op = 'INSERT' then
+        if new.state <> 'open' then
+            raise exception using errcode = 'check_violation', constraint = 'dockets_begin_open', message = 'a docket begins open';
+        end if;
+    elsif old.state <> 'open' then
+        raise exception using errcode = 'check_violation', constraint = 'dockets_end_once', message = 'a docket ends once';
+    elsif new.state = 'decided' and (
+        select count(distinct a.role) = 2 and count(distinct a.subject) = 2 and bool_or(a.subject = new.ended_by)
+        from docket_approvals a where a.situation = new.situation and a.docket = new.docket
+    ) is not true then
+        raise exception using errcode = 'check_violation', constraint = 'dockets_both_cochairs',
+            message = 'a docket is decided by the approvals of both co-chairs';
+    end if;
+    return null;
+end $$;
+create trigger dockets_end after insert or update on dockets for each row execute function keep_docket_end();
+
 create table decisions (                   -- never edited: a later one supersedes
     situation               text not null,
     decision                uuid not null,
@@ -163,7 +216,8 @@ create table decisions (                   -- never edited: a later one supersed
     constraint decisions_in_order unique (situation, recorded),
     foreign key (situation, incident, violation) references violations,
     foreign key (situation, text) references sealed_texts,
-    foreign key (situation, docket) references dockets,
+    constraint decisions_of_a_line foreign key (situation, docket, line) references docket_lines,
+    constraint decisions_each_line_once unique (situation, docket, line),
     constraint decisions_of_the_submitted_report foreign key (situation, incident, submitter)
         references incidents (situation, incident, submitter),
     constraint decisions_not_on_own_report check (not submitter = any (marks)),
@@ -179,18 +233,27 @@ create table decisions (                   -- never edited: a later one supersed
 );
 create index decisions_of_violation on decisions (situation, incident, violation, recorded);
 
-create function require_both_cochairs() returns trigger language plpgsql as $$
+create function require_both_cochairs() returns trigger language plpgsql set search_path = public, pg_temp as $$
 begin
     if exists (
         select from (select distinct situation, docket, decided_by, marks from added where stage = 'ctfmr') as claimed
         cross join lateral (
             select array_agg(a.subject order by a.role) as subjects, array_agg(a.mark order by a.role) as marks
-            from docket_approvals a where a.situation = claimed.situation and a.docket = claimed.docket
+            from dockets d join docket_approvals a using (situation, docket)
+            where d.situation = claimed.situation and d.docket = claimed.docket and d.state = 'open'
         ) as given
         where claimed.decided_by is distinct from given.subjects or claimed.marks is distinct from given.marks
     ) then
         raise exception using errcode = 'check_violation', constraint = 'decisions_both_cochairs',
             message = 'a task force decision without the approvals it names';
+    end if;
+    if exists (
+        select from added as a left join docket_lines l using (situation, docket, line)
+        where a.stage = 'ctfmr' and (a.incident, a.violation, a.outcome, a.decided_on, a.criteria, a.attribution, a.non_verification_reason)
+            is distinct from (l.incident, l.violation, l.outcome, l.decided_on, l.criteria, l.attribution, l.non_verification_reason)
+    ) then
+        raise exception using errcode = 'check_violation', constraint = 'decisions_as_approved',
+            message = 'a task force decision other than the line that was approved';
     end if;
     return null;
 end $$;
