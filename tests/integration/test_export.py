@@ -94,6 +94,42 @@ async def test_from_snapshot_to_a_bundle_that_verifies(export: RunningExport) ->
     ]
 
 
+async def test_every_opening_of_a_submission_is_recorded_and_every_list(export: RunningExport) -> None:
+    """A draft holds the narrative before anybody has approved it; who is shown it again without any act has opened it."""
+    snapshot_id = str(await export.freeze())
+    form = {"snapshot": snapshot_id, "product": "annual", "narrative": [{"section": "Summary", "text": "CANARY-narrative"}]}
+    drafted = await export.send("POST", "submissions", form, OFFICER)
+    draft = drafted.json()
+    path = f"submissions/{draft['submission']}"
+    assert "CANARY-narrative" in (await export.get(path, AUDITOR)).text
+    assert "CANARY" not in (await export.get("submissions?limit=1", UN)).text
+    assert (await export.send("PUT", path, form, OFFICER)).json()["revision"] == 1
+    for person in (UN, UN, UNICEF):
+        assert (await export.approve(draft, person)).status_code == 200
+    assert (await export.get(path, UN)).json()["state"] == "signed"
+    assert (await export.get(f"snapshots/{snapshot_id}", OFFICER)).status_code == 200
+    rows = await export.owner.fetch("select actor, subject_ref, detail from audit_entries where action = 'submission.read' order by at")
+    opened = {"route": "submission", "revision": 1}
+    assert [(row["actor"], row["subject_ref"], json.loads(row["detail"])) for row in rows] == [
+        ("aude", draft["submission"], {**opened, "state": "draft"}),
+        ("una", None, {"route": "submissions", "found": 1}),
+        ("olga", draft["submission"], {**opened, "state": "draft"}),
+        ("una", draft["submission"], {**opened, "state": "draft"}),
+        ("una", draft["submission"], {**opened, "state": "signed"}),
+    ]
+    assert {action for _, action in await export.acts()} == {
+        *(f"submission.{verb}" for verb in ("draft", "read", "approve", "freeze", "sign"))
+    }
+
+
+async def test_without_an_entry_no_submission_is_shown(export: RunningExport) -> None:
+    draft = await export.draft(narrative=[{"section": "Summary", "text": "CANARY-narrative"}])
+    await export.owner.execute("alter table audit_entries add constraint no_room check (action <> 'submission.read') not valid")
+    for path in ("submissions", f"submissions/{draft['submission']}"):
+        answer = await export.get(path, AUDITOR)
+        assert (answer.status_code, "CANARY" in answer.text) == (500, False)
+
+
 async def test_a_snapshot_arrives_once_and_never_changes(export: RunningExport) -> None:
     event = snapshot()
     await export.freeze(event)

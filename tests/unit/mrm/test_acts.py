@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[3]
 UNDER_THE_ACTION = {
     "audit.read", "case.break_glass", "case.open", "counts.read", "emergency.acknowledge", "emergency.read", "incident.revise",
     "incident.submit", "link.read", "queue.read", "submission.approve", "submission.download", "submission.draft", "submission.edit",
+    "submission.read",
 }  # fmt: skip
 """Acts that are written under the name that their route has in the permission table."""
 
@@ -36,6 +37,9 @@ UNDER_THE_ACTION = {
         ("emergency.acknowledge", {"role": "cochair_un"}, "Acknowledged an emergency access (role cochair_un)"),
         ("question.ask", {"needs": ["place", "dates"]}, "Asked the monitor for more (needs place+dates)"),
         ("records.export", {"route": "records", "after": 0, "count": 50}, "Exported 50 coded records (after 0)"),
+        ("submission.read", {"route": "submission", "state": "draft", "revision": 3}, "Opened a draft submission (revision 3)"),
+        ("submission.read", {"route": "submission", "state": "signing", "revision": 1}, "Opened an approved submission (revision 1)"),
+        ("submission.read", {"route": "submissions", "found": 4, "page": "next"}, "Listed submissions: 4 found (page next)"),
         ("something.new", {"code": "x"}, "something.new (code x)"),
         ("something.new", {}, "something.new"),
     ],

@@ -69,6 +69,13 @@ def _docket(detail: Detail) -> tuple[str, frozenset[str]]:
     return _searched(detail) if detail.get("route") == "dockets" else ("Read a docket with its reasons", frozenset({"route"}))
 
 
+def _submission(detail: Detail) -> tuple[str, frozenset[str]]:
+    if detail.get("route") == "submissions":
+        return f"Listed submissions: {detail.get('found')} found", frozenset({"route", "found"})
+    states = {"draft": "a draft submission", "signing": "an approved submission", "signed": "a signed submission"}
+    return f"Opened {states.get(str(detail.get('state')), 'a submission')}", frozenset({"route", "state"})
+
+
 def _denied(detail: Detail) -> tuple[str, frozenset[str]]:
     route = f" at {detail['route']}" if detail.get("route") else ""
     return f"Was denied {detail.get('action')}{route}, answer {detail.get('status')}", frozenset({"action", "route", "status"})
@@ -107,6 +114,7 @@ _SPOKEN: Final[Mapping[str, Callable[[Detail], tuple[str, frozenset[str]]]]] = {
     "link.read": _searched,
     "queue.read": _searched,
     "records.export": _exported,
+    "submission.read": _submission,
 }
 
 

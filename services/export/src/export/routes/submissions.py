@@ -65,20 +65,22 @@ async def draft_submission(
             once.answer(Drafted(submission=draft.submission))
             return await _document(tx, draft)
     except AnsweredBefore as before:
-        return await _read(service, caller, situation, Drafted.model_validate_json(before.answer).submission)
+        return await _open(service, caller, situation, Drafted.model_validate_json(before.answer).submission)
 
 
 @router.get(_PATH, summary="List submissions")
 async def list_submissions(
     situation: str, request: Request, page: PageQuery, caller: Annotated[Caller, allowed("submission.read")]
 ) -> Submissions:
-    """Return the situation's submissions, the newest first."""
+    """Return the situation's submissions, the newest first, without what they say; each page is recorded."""
     caller.require(situation)
     service: Service = request.app.state.service
     after = page.after(datetime, UUID)
-    async with service.database.reading("list_submissions", by=caller) as tx:
+    async with service.database.transaction("list_submissions", by=caller) as tx:
         found = await store.list_submissions(tx, situation=situation, after=after, limit=page.limit + 1)
-    items = [SubmissionItem(**_facts(submission)) for submission in found[: page.limit]]
+        items = [SubmissionItem(**_facts(submission)) for submission in found[: page.limit]]
+        detail = {"route": "submissions", "found": len(items), **({"page": "next"} if after is not None else {})}
+        tx.audit(caller.action, situation=situation, detail=detail)
     last = (items[-1].drafted_at, items[-1].submission) if items else ()
     return Submissions(items=items, next=next_cursor(page, len(found), last=last))
 
@@ -87,9 +89,9 @@ async def list_submissions(
 async def read_submission(
     situation: str, submission: UUID, request: Request, caller: Annotated[Caller, allowed("submission.read")]
 ) -> SubmissionDocument:
-    """Return a submission with its figures, its narrative as written and as filled, and its approvals."""
+    """Return a submission with its figures, its narrative as written and as filled, and its approvals; each opening is recorded."""
     caller.require(situation)
-    return await _read(request.app.state.service, caller, situation, submission)
+    return await _open(request.app.state.service, caller, situation, submission)
 
 
 @router.put(f"{_PATH}/{{submission}}", openapi_extra=json_body(SubmissionForm), summary="Edit a draft")
@@ -108,6 +110,7 @@ async def edit_submission(
         require_draft(before)
         written = await _written(tx, form, register, submission=submission, by=before.drafted_by)
         if written.digest == before.digest:
+            _record_opening(tx, before)
             return await _document(tx, before)
         after = replace(written, revision=before.revision + 1, drafted_at=before.drafted_at)
         await store.save_draft(tx, after)
@@ -133,6 +136,7 @@ async def approve_submission(
             raise NotFound
         given = standing(await store.list_approvals(tx, situation=situation, submission=submission), draft)
         if form.digest == draft.digest and any(one.approved_by == caller.subject and form.role in (None, one.role) for one in given):
+            _record_opening(tx, draft)
             return await _document(tx, draft)
         require_draft(draft)
         _require_signable(draft, form, register)
@@ -151,7 +155,8 @@ async def approve_submission(
             await store.freeze_submission(tx, situation=situation, submission=submission)
             tx.audit("submission.freeze", situation=situation, subject_ref=str(submission), detail={"digest": draft.digest})
     await sign_if_possible(service, situation=situation, submission=submission)
-    return await _read(service, caller, situation, submission)
+    async with service.database.reading("read_approved", by=caller) as tx:  # what the approval's own entry speaks of
+        return await _document(tx, await _get(tx, situation, submission))
 
 
 @router.get(
@@ -187,12 +192,24 @@ async def download_bundle(
     )
 
 
-async def _read(service: Service, caller: Caller, situation: str, submission: UUID) -> SubmissionDocument:
-    async with service.database.reading("read_submission", by=caller) as tx:
-        found = await store.find_submission(tx, situation=situation, submission=submission)
-        if found is None:
-            raise NotFound
+async def _open(service: Service, caller: Caller, situation: str, submission: UUID) -> SubmissionDocument:
+    async with service.database.transaction("read_submission", by=caller) as tx:
+        found = await _get(tx, situation, submission)
+        _record_opening(tx, found)
         return await _document(tx, found)
+
+
+async def _get(tx: Tx, situation: str, submission: UUID) -> Submission:
+    found = await store.find_submission(tx, situation=situation, submission=submission)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _record_opening(tx: Tx, submission: Submission) -> None:
+    """Record that somebody is shown a whole submission without any act on it."""
+    detail = {"route": "submission", "state": submission.state.value, "revision": submission.revision}
+    tx.audit("submission.read", situation=submission.situation, subject_ref=str(submission.submission), detail=detail)
 
 
 async def _written(tx: Tx, form: SubmissionForm, register: Situation, *, submission: UUID, by: str) -> Submission:
@@ -250,7 +267,7 @@ async def _document(tx: Tx, submission: Submission) -> SubmissionDocument:
     figures = read_figures(submission.figures)
     narrative: NarrativeSource = submission.narrative
     where: dict[str, Any] = {"situation": submission.situation, "submission": submission.submission}
-    facts = await store.find_bundle_facts(tx, **where)
+    facts = await store.find_bundle_facts(tx, **where) if submission.state is State.SIGNED else None
     given = standing(await store.list_approvals(tx, **where), submission)
     return SubmissionDocument(
         **_facts(submission),
