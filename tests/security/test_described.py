@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from support.vetting import RunningVerification, vetting
 
 __all__ = ["aggregation", "export", "vetting"]
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
+PROGRAM = Path(__file__).parents[1] / "support" / "described.py"
 EXAMPLE = Path(__file__).parents[1] / "data" / "exchange" / "example.json"
 REPORTS = "^/v1/(incidents|situations|receipts)"
 SITUATIONS = "^/v1/situations"
@@ -33,16 +35,17 @@ TASK_FORCE = ("focal_point", "technical", "cochair_un", "cochair_unicef", "offic
     ids=["monitor", "operator"],
 )
 async def test_intake(intake: RunningIntake, group: str, paths: list[str], tmp_path: Path) -> None:
-    await expect_documented_answers(intake.url, intake.token("amina", group), paths, service=intake.service, folder=tmp_path)
+    people = {group: intake.token("amina", group)}
+    await expect_documented_answers(intake.url, people, paths, service=intake.service, folder=tmp_path)
 
 
 @pytest.mark.parametrize("groups", [tuple(f"/XAA/{role}" for role in TASK_FORCE), ("/_all/operator",)], ids=["task_force", "operator"])
 async def test_verification(vetting: RunningVerification, groups: tuple[str, ...], tmp_path: Path) -> None:
     await vetting.verify(f"{await vetting.report()}/k1")
-    token = vetting.issuer.token("anybody", *groups)
+    people = {"anybody": vetting.issuer.token("anybody", *groups)}
     paths = ["--include-path-regex", SITUATIONS]
     url = str(vetting.client.base_url)
-    await expect_documented_answers(url, token, paths, service=vetting.service, folder=tmp_path, known={"situation": "XAA"})
+    await expect_documented_answers(url, people, paths, service=vetting.service, folder=tmp_path, known={"situation": "XAA"})
 
 
 @pytest.mark.parametrize("role", ["officer", "auditor"])
@@ -50,57 +53,56 @@ async def test_aggregation(aggregation: RunningAggregation, role: str, tmp_path:
     coder, _ = await aggregation.house.load(json.loads(EXAMPLE.read_text("utf-8")))
     situation = coder.names.situation
     await aggregation.seal_for_export(situation)
-    token = aggregation.issuer.token("anybody", f"/{situation}/{role}")
+    people = {role: aggregation.issuer.token("anybody", f"/{situation}/{role}")}
     paths = ["--include-path-regex", SITUATIONS]
     url = str(aggregation.client.base_url)
-    await expect_documented_answers(url, token, paths, service=aggregation.service, folder=tmp_path, known={"situation": situation})
+    await expect_documented_answers(url, people, paths, service=aggregation.service, folder=tmp_path, known={"situation": situation})
 
 
 @pytest.mark.parametrize("roles", [("officer", "cochair_un"), ("cochair_unicef", "auditor")], ids=["officer", "auditor"])
 @pytest.mark.parametrize("state", ["draft", "signed"])
 async def test_export(export: RunningExport, roles: tuple[str, ...], state: str, tmp_path: Path) -> None:
     made = await (export.signed() if state == "signed" else export.draft())
-    token = export.issuer.token("anybody", *(f"/AFG/{role}" for role in roles))
+    people = {state: export.issuer.token("anybody", *(f"/AFG/{role}" for role in roles))}
     paths = ["--include-path-regex", SITUATIONS]
     known = {"situation": "AFG", "snapshot": made["snapshot"], "submission": made["submission"]}
-    await expect_documented_answers(str(export.client.base_url), token, paths, service=export.service, folder=tmp_path, known=known)
+    await expect_documented_answers(str(export.client.base_url), people, paths, service=export.service, folder=tmp_path, known=known)
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
-async def test_every_role_alone_at_intake(intake: RunningIntake, role: str, tmp_path: Path) -> None:
-    await expect_documented_answers_for(role, "XAA", url=intake.url, issuer=intake.issuer, service=intake.service, folder=tmp_path)
+async def test_every_role_alone_at_intake(intake: RunningIntake, tmp_path: Path) -> None:
+    await expect_documented_answers_for_everybody("XAA", url=intake.url, issuer=intake.issuer, service=intake.service, folder=tmp_path)
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
-async def test_every_role_alone_at_verification(vetting: RunningVerification, role: str, tmp_path: Path) -> None:
+async def test_every_role_alone_at_verification(vetting: RunningVerification, tmp_path: Path) -> None:
     url = str(vetting.client.base_url)
-    await expect_documented_answers_for(role, "XAA", url=url, issuer=vetting.issuer, service=vetting.service, folder=tmp_path)
+    await expect_documented_answers_for_everybody("XAA", url=url, issuer=vetting.issuer, service=vetting.service, folder=tmp_path)
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
-async def test_every_role_alone_at_aggregation(aggregation: RunningAggregation, role: str, tmp_path: Path) -> None:
+async def test_every_role_alone_at_aggregation(aggregation: RunningAggregation, tmp_path: Path) -> None:
     coder, _ = await aggregation.house.load(json.loads(EXAMPLE.read_text("utf-8")))
     situation, url = coder.names.situation, str(aggregation.client.base_url)
     await aggregation.seal_for_export(situation)
-    await expect_documented_answers_for(role, situation, url=url, issuer=aggregation.issuer, service=aggregation.service, folder=tmp_path)
+    await expect_documented_answers_for_everybody(
+        situation, url=url, issuer=aggregation.issuer, service=aggregation.service, folder=tmp_path
+    )
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
-async def test_every_role_alone_at_export(export: RunningExport, role: str, tmp_path: Path) -> None:
+async def test_every_role_alone_at_export(export: RunningExport, tmp_path: Path) -> None:
     url = str(export.client.base_url)
-    await expect_documented_answers_for(role, "AFG", url=url, issuer=export.issuer, service=export.service, folder=tmp_path)
+    await expect_documented_answers_for_everybody("AFG", url=url, issuer=export.issuer, service=export.service, folder=tmp_path)
 
 
-async def expect_documented_answers_for(role: str, situation: str, *, url: str, issuer: Issuer, service: Service, folder: Path) -> None:
-    """Let a few requests be generated for every operation of a service, as somebody with this role and no other."""
-    token = issuer.token("anybody", *({STRANGER: [], OPERATOR: [f"/_all/{OPERATOR}"]}.get(role, [f"/{situation}/{role}"])))
+async def expect_documented_answers_for_everybody(situation: str, *, url: str, issuer: Issuer, service: Service, folder: Path) -> None:
+    """Let a few requests be generated for every operation of a service, as somebody with one role and no other, for each role."""
+    groups = {role: [f"/{situation}/{role}"] for role in EVERYBODY} | {STRANGER: [], OPERATOR: [f"/_all/{OPERATOR}"]}
+    people = {role: issuer.token("anybody", *groups[role]) for role in EVERYBODY}
     known = {"situation": situation}
-    await expect_documented_answers(url, token, [], service=service, folder=folder, known=known, examples=1, phases="examples,fuzzing")
+    await expect_documented_answers(url, people, [], service=service, folder=folder, known=known, examples=1, phases="examples,fuzzing")
 
 
 async def expect_documented_answers(
     url: str,
-    token: str,
+    people: dict[str, str],
     paths: Sequence[str],
     *,
     service: Service,
@@ -109,18 +111,18 @@ async def expect_documented_answers(
     examples: int = 5,
     phases: str = "examples,coverage,fuzzing",
 ) -> None:
-    """Let requests be generated from a service's own description; `known` fills in parameters of paths, of which any other is not found."""
+    """Let requests be generated from a service's own description, with the token of each of the people.
+
+    `known` fills in parameters of paths, of which any other is not found.
+    """
     service.health.update(dict.fromkeys(service.health, "ok"))  # not ready is 503, and meant to be
     lines = [f'"path.{name}" = {json.dumps(value)}' for name, value in (known or {}).items()]
     (folder / "schemathesis.toml").write_text("\n".join(["[parameters]", *lines, ""]))
-    command = [
-        str(Path(sys.executable).parent / "schemathesis"),
+    arguments = [
         "run",
         f"{url.rstrip('/')}/openapi.json",
         "--checks",
         CHECKS,
-        "--header",
-        f"Authorization: Bearer {token}",
         *paths,
         "--max-examples",
         str(examples),
@@ -134,6 +136,10 @@ async def expect_documented_answers(
         "off",
         "--no-color",
     ]
-    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-    output, _ = await asyncio.wait_for(process.communicate(), 240)
-    assert process.returncode == 0, output.decode()[-8_000:]
+    runs = [[name, [*arguments, "--header", f"Authorization: Bearer {token}"]] for name, token in people.items()]
+    process = await asyncio.create_subprocess_exec(sys.executable, str(PROGRAM), cwd=folder, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
+    output, _ = await asyncio.wait_for(process.communicate(json.dumps(runs).encode()), 480)
+    said = output.decode()
+    assert process.returncode == 0, said[-8_000:]
+    assert said.count("API Operations:") == len(people), said[-8_000:]
+    assert said.splitlines()[-1] == "[]", said[-8_000:]

@@ -139,7 +139,8 @@ def test_one_that_never_comes_up_is_given_up_with_its_reason(stage: Stage, tmp_p
     assert part.preparations == FIRST_ATTEMPTS
 
 
-def test_one_that_was_up_is_never_given_up(stage: Stage, tmp_path: Path) -> None:
+def test_one_that_was_up_is_never_given_up(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_stack.runner.LONGEST_PAUSE", 0.4)
     part = StandIn(tmp_path / "home")
     runner = stage.run(part)
     assert runner.ready.wait(20)
