@@ -15,6 +15,7 @@ import uvloop
 from fastapi import FastAPI
 
 from chassis import row_security, telemetry, tracing
+from chassis.delivery.broker_tls import UnusableAuthoritiesError, broker_tls, is_in_the_clear
 from chassis.delivery.bus import ClusterWatch
 from chassis.delivery.consumer import Consumer
 from chassis.delivery.relay import Relay
@@ -41,9 +42,12 @@ def run_process(service: "Service", app: FastAPI, jobs: Sequence["Job"]) -> None
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # every step of every client otherwise
     try:
         certificate = certificate_of(service.settings)
-    except UnusableCertificateError as error:
+        broker_tls(service.settings)
+    except (UnusableCertificateError, UnusableAuthoritiesError) as error:
         log.failure("certificate_unusable", error)
         raise SystemExit(str(error)) from None
+    if is_in_the_clear(service.settings):
+        log.warning("kafka_without_tls")
     _allow_open_files()
     raise SystemExit(uvloop.run(_Process(service, app, jobs, certificate).run()))
 

@@ -28,6 +28,8 @@ class ServiceSettings(BaseSettings):
     kafka_bootstrap: str
     kafka_username: str
     kafka_password: SecretStr
+    kafka_tls_ca: Path | None = None
+    """Certificates (PEM) of the authorities that may vouch for the broker: every connection to it is TLS then. Without it, none is."""
     keys_dir: Path
     """Folder of this service's private key files (mode 0600)."""
     trust_file: Path

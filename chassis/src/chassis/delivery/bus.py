@@ -15,6 +15,7 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.middlewares import AckPolicy
 from faststream.security import SASLScram512
 
+from chassis.delivery.broker_tls import broker_tls, find_refusal
 from chassis.settings import ServiceSettings
 from chassis.telemetry import get_logger
 from contracts.topics import TOPICS, topics_read_by
@@ -35,10 +36,12 @@ BatchHandler = Callable[[KafkaAckableMessage], Awaitable[None]]
 
 
 def client_settings(settings: ServiceSettings) -> dict[str, Any]:
-    """Return what every client of the broker needs to log in."""
+    """Return what every client of the broker needs to log in; raises UnusableAuthoritiesError."""
+    tls = broker_tls(settings)
     return {
         "bootstrap_servers": settings.kafka_bootstrap,
-        "security_protocol": "SASL_PLAINTEXT",
+        "security_protocol": "SASL_PLAINTEXT" if tls is None else "SASL_SSL",
+        "ssl_context": tls,
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": settings.kafka_username,
         "sasl_plain_password": settings.kafka_password.get_secret_value(),
@@ -58,7 +61,11 @@ def make_subscriber(service: str, settings: ServiceSettings, handler: BatchHandl
     """Return a broker and its one subscriber: all topics the service reads, in batches, offsets committed by the handler alone."""
     broker = KafkaBroker(
         settings.kafka_bootstrap,
-        security=SASLScram512(username=settings.kafka_username, password=settings.kafka_password.get_secret_value(), use_ssl=False),
+        security=SASLScram512(
+            username=settings.kafka_username,
+            password=settings.kafka_password.get_secret_value(),
+            ssl_context=broker_tls(settings),  # without one, plain
+        ),
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=METADATA_MS,
         allow_auto_create_topics=False,
@@ -120,7 +127,8 @@ class ClusterWatch:
                 if self.reachable.is_set() or self.cluster_id is None:
                     log.warning("kafka_unreachable", error=type(error).__name__)
                 self.reachable.clear()
-                self._health["kafka"] = "the broker does not answer"
+                refusal = await find_refusal(self._settings)
+                self._health["kafka"] = "the broker does not answer" if refusal is None else f"the broker is not believed: {refusal.value}"
             await asyncio.sleep(WATCH_SECONDS / 2)
 
     async def _ask_until_failure(self) -> None:

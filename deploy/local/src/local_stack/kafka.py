@@ -10,7 +10,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ LARGEST_MESSAGE = 8 * 1024 * 1024  # a frozen snapshot carries all tables of a s
 CONFIGURATION = """\
 node.id={node}
 process.roles=broker,controller
-listeners=SASL_PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-listener.security.protocol.map=SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+listeners=SASL_PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{tls_listeners}
+listener.security.protocol.map=SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT{tls_protocols}
 controller.listener.names=CONTROLLER
 controller.quorum.voters={node}@127.0.0.1:{controller_port}
 inter.broker.listener.name=SASL_PLAINTEXT
@@ -82,6 +82,25 @@ num.io.threads=4
 num.recovery.threads.per.data.dir=2
 background.threads=2
 """
+TLS_CONFIGURATION = """\
+listener.name.{name}.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.{name}.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.{name}.ssl.enabled.protocols=TLSv1.2,TLSv1.3
+listener.name.{name}.ssl.keystore.type=PEM
+listener.name.{name}.ssl.keystore.certificate.chain={certificate}
+listener.name.{name}.ssl.keystore.key={key}
+"""
+
+
+@dataclass(frozen=True)
+class TlsListener:
+    """One more port of the broker, with TLS and the same log-in: a certificate chain and its unencrypted key (PKCS #8), both PEM."""
+
+    name: str
+    """Letters alone; the broker's settings speak of the port by it."""
+    port: int
+    certificate: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,17 @@ class KafkaUser:
 class KafkaServer:
     """The broker below one folder: `prepare`, then `start`/`stop` or `command()`; `provision` after every start."""
 
-    def __init__(self, home: Path, *, secrets: Path, log: Path, cache: Path, port: int, controller_port: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        secrets: Path,
+        log: Path,
+        cache: Path,
+        port: int,
+        controller_port: int,
+        tls: Sequence[TlsListener] = (),
+    ) -> None:
         """Name the folders and the two loopback ports; nothing is fetched or started."""
         self._home = home.absolute()
         self._secrets = secrets.absolute()
@@ -114,6 +143,7 @@ class KafkaServer:
         self._cache = cache
         self._port = port
         self._controller_port = controller_port
+        self._tls = tuple(tls)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -229,7 +259,8 @@ class KafkaServer:
         return kafka_jars(self._cache)
 
     def _configuration(self) -> str:
-        return CONFIGURATION.format(
+        tls = [TLS_CONFIGURATION.format(name=at.name, certificate=_one_line(at.certificate), key=_one_line(at.key)) for at in self._tls]
+        base = CONFIGURATION.format(
             node=NODE_ID,
             port=self._port,
             controller_port=self._controller_port,
@@ -237,7 +268,10 @@ class KafkaServer:
             controller=generated_secret(self._secrets / "kafka-controller"),
             data=self.data,
             largest=LARGEST_MESSAGE,
+            tls_listeners="".join(f",{at.name.upper()}://127.0.0.1:{at.port}" for at in self._tls),
+            tls_protocols="".join(f",{at.name.upper()}:SASL_SSL" for at in self._tls),
         )
+        return "".join((base, *tls))
 
     def _format(self) -> None:
         """Format the data folder with a random cluster id and the admin's credentials.
@@ -290,6 +324,11 @@ def _topic_options(topic: Topic) -> dict[str, Any]:
 def _refuse_failures(failures: Iterable[Any]) -> None:
     if any(failure is not None for failure in failures):
         raise StackError("Kafka refused a user or a right of the topic table.", remedy="Run `mrm logs kafka`.")
+
+
+def _one_line(text: str) -> str:
+    """Return a text of several lines as the value of a setting."""
+    return text.strip().replace("\n", "\\n")
 
 
 def _quoted(word: str) -> str:
