@@ -18,6 +18,7 @@ from chassis.sealing.signed import Opener
 from chassis.sealing.trust import Trust
 from chassis.settings import ServiceSettings
 from chassis.storage import SYSTEM, Database, Handler
+from chassis.telemetry import add_name
 from contracts.events import Event
 
 FORGET_SECONDS: Final = 3600.0
@@ -31,6 +32,11 @@ class Job:
     name: str
     every_seconds: float
     run: Callable[[], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        """Let the log name the job."""
+        add_name(self.name)
+        add_name(f"job_{self.name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,9 +50,31 @@ ALLOWED_KEYS: Final = frozenset(
     }
 )
 """The only keys that a log line, span or metric may carry."""
+CLOSED_KEYS: Final = frozenset({"name", "reason", "situation", "where"})
+"""Keys that ask for somebody's word, such as a name: of a text only what is known beforehand passes, and metrics do not have them."""
 MAX_FRAMES: Final = 20
 _EVENT: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _WORD: Final = re.compile(r"[\w.:/@+<>{}()-]{1,160}")
+_KNOWN_WORDS: Final[dict[str, set[str]]] = {
+    "name": {"http", "database", "cluster", "relay", "consumer"},
+    "reason": {
+        "cannot_open",
+        "forged",
+        "handler_failed",
+        "invalid_content",
+        "malformed",
+        "rejected",
+        "too_many_parked",
+        "unknown_version",
+        "wrong_recipient",
+        "wrong_topic",
+    },
+    "where": {"discovery", "tokens", "userinfo"},
+}
+_KNOWN_FORMS: Final = {
+    "situation": re.compile(r"(?=[A-Z0-9._-]*[0-9])[A-Z][A-Z0-9._-]{1,63}"),  # as AFG-2024; a code without a digit could be a name
+    "where": re.compile(r"[\w.+-]{1,80}(/[\w.+-]{1,80})?\.pyx?:[0-9]{1,6}"),  # file and line
+}
 _LIBRARY_EVENTS: Final[dict[tuple[str, str], str]] = {
     ("uvicorn.error", "Started server process [%d]"): "server_started",
     ("uvicorn.error", "Waiting for application startup."): "server_starting",
@@ -91,6 +113,13 @@ class Log:
     def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
         """Write an error by its type and the places it passed, never its text."""
         _write("error", event, {**fields, **describe(error)})
+
+
+def add_name(name: str) -> None:
+    """Let a name of our own, such as a job's, be written under `name`; raises ValueError for what is no lower-case word."""
+    if _EVENT.fullmatch(name) is None:
+        raise ValueError("a name is one lower-case word")
+    _KNOWN_WORDS["name"].add(name)
 
 
 def get_logger() -> Log:
@@ -149,8 +178,17 @@ def describe(error: BaseException) -> dict[str, object]:
 
 
 def allowed(fields: Mapping[str, object]) -> dict[str, Any]:
-    """Keep what the allow-list knows, in a form that cannot hold a sentence."""
-    return {key: kept for key, value in fields.items() if key in ALLOWED_KEYS and (kept := _plain(value)) is not None}
+    """Keep what the allow-list knows, in a form that cannot hold a sentence; of closed keys only what was known beforehand."""
+    return {key: kept for key, value in fields.items() if key in ALLOWED_KEYS and (kept := _kept(key, value)) is not None}
+
+
+def _kept(key: str, value: object) -> object:
+    if key not in CLOSED_KEYS:
+        return _plain(value)
+    if not isinstance(value, str):
+        return None
+    known = value in _KNOWN_WORDS.get(key, ()) or (key in _KNOWN_FORMS and _KNOWN_FORMS[key].fullmatch(value) is not None)
+    return str(value) if known else None
 
 
 def _plain(value: object) -> object:
@@ -167,7 +205,9 @@ def _plain(value: object) -> object:
 
 def _write(level: str, event: str, fields: Mapping[str, object]) -> None:
     name = event if _EVENT.fullmatch(event) else "unnamed_event"
-    getattr(structlog.get_logger(), level)(name, **allowed(fields))
+    kept = allowed(fields)
+    unknown = sum(key in CLOSED_KEYS and key not in kept for key in fields)
+    getattr(structlog.get_logger(), level)(name, **kept, **({"dropped": unknown} if unknown else {}))
 
 
 def _stamp(_: object, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

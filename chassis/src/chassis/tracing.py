@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import Link, SpanContext, Status
 
-from chassis.telemetry import ALLOWED_KEYS, allowed
+from chassis.telemetry import ALLOWED_KEYS, CLOSED_KEYS, allowed
 
 DEFAULT_SAMPLE: Final = 0.01
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -94,7 +94,7 @@ class Telemetry:
             self._tracer, self._provider = provider.get_tracer("mrm"), provider
         self.meter, self._requests = metrics.NoOpMeter("mrm"), None
         if readers:
-            view = View(instrument_name="*", attribute_keys=set(ALLOWED_KEYS))
+            view = View(instrument_name="*", attribute_keys=set(ALLOWED_KEYS - CLOSED_KEYS))
             self.meter = MeterProvider(readers, resource=resource, views=[view], shutdown_on_exit=False).get_meter("mrm")
             self._requests = self.meter.create_histogram("mrm.requests", unit="s", description="Requests answered, by route and status.")
 

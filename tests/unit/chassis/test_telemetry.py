@@ -1,5 +1,6 @@
 """What leaves the process for its operators: names, counts and places; never a word of a report."""
 
+import ast
 import io
 import json
 import logging
@@ -7,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +19,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceState
 
+import chassis
 from chassis import telemetry, tracing
+from chassis.delivery.messages import HANDLER_FAILED, SEQUENCE_TAKEN
+from chassis.sealing.errors import SealCode
+from chassis.service import Job
 from chassis.telemetry import allowed, describe, get_logger
 from chassis.tracing import Telemetry
 
+ROOT = Path(__file__).parents[3]
 CANARY = "canary ng-41 zainab"
 
 
@@ -74,6 +81,85 @@ def test_what_is_not_on_the_list_or_could_be_a_sentence_is_dropped(log: io.Strin
     get_logger().info("something_happened", **{key: value})
     (line,) = lines(log)
     assert set(line) == {"at", "level", "event", "service"}
+
+
+CLOSED = ("name", "reason", "situation", "where")
+
+
+@pytest.mark.parametrize("key", CLOSED)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Amina",
+        "amina",
+        "AMINA",
+        "زينب",
+        "Amina7",
+        "rejected:amina",
+        "amina/naseri",
+        "amina.py",
+        "http,amina",
+        "",
+        7,
+        ["amina"],
+        UUID(int=7),
+    ],
+)
+def test_a_single_word_that_could_be_somebodys_is_dropped_and_counted(log: io.StringIO, key: str, value: object) -> None:
+    get_logger().warning("something_happened", count=1, **{key: value})
+    (line,) = lines(log)
+    assert (set(line), line["dropped"]) == ({"at", "level", "event", "service", "count", "dropped"}, 1)
+    assert "amina" not in log.getvalue().lower()
+
+
+def test_a_childs_name_appears_under_no_key_that_asks_for_a_word(log: io.StringIO) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - any text
+        failing("Zainab")
+    get_logger().failure("job_failed", caught.value, name="Zainab", reason="Zainab", situation="Zainab", where="Zainab")
+    (line,) = lines(log)
+    assert line["dropped"] == len(CLOSED)
+    assert "zainab" not in log.getvalue().lower()
+
+
+def test_what_is_known_beforehand_is_written(log: io.StringIO) -> None:
+    get_logger().info("something_happened", name="relay", reason="forged", situation="AFG-2024", where="discovery")
+    get_logger().info("something_happened", where="chassis/telemetry.py:12")
+    first, second = lines(log)
+    assert [first[key] for key in CLOSED] == ["relay", "forged", "AFG-2024", "discovery"]
+    assert second["where"] == "chassis/telemetry.py:12"
+    assert "dropped" not in first.keys() | second.keys()
+
+
+def test_a_job_may_be_named(log: io.StringIO) -> None:
+    async def nothing() -> None:
+        """Do nothing."""
+
+    assert allowed({"name": "count_storks"}) == {}
+    Job(name="count_storks", every_seconds=1, run=nothing)
+    get_logger().info("part_ended", name="job_count_storks")
+    assert lines(log)[0]["name"] == "job_count_storks"
+    for name in ("Amina", "two words", "", "x" * 65):
+        with pytest.raises(ValueError, match="lower-case word"):
+            Job(name=name, every_seconds=1, run=nothing)
+
+
+def test_every_reason_to_refuse_a_message_has_its_word() -> None:
+    hidden = {SealCode.UNKNOWN_KEY, SealCode.WRONG_WRITER}  # both are told as forged
+    reasons = {code.value for code in SealCode if code not in hidden} | {HANDLER_FAILED, SEQUENCE_TAKEN.partition(":")[0]}
+    assert [reason for reason in sorted(reasons) if allowed({"reason": reason}) != {"reason": reason}] == []
+
+
+def test_what_our_own_code_writes_is_known() -> None:
+    """Every text that stands in the code as the value of a closed key."""
+    found = 0
+    for file in (*Path(chassis.__file__).parent.rglob("*.py"), *(ROOT / "services").glob("*/src/**/*.py")):
+        for call in (node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)):
+            of_log = isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) and call.func.value.id == "log"
+            for word in call.keywords if of_log else ():
+                if word.arg in CLOSED and isinstance(word.value, ast.Constant):
+                    found += 1
+                    assert allowed({word.arg: word.value.value}), f"{file.name}:{call.lineno}"
+    assert found
 
 
 def test_an_event_name_is_a_word_of_ours(log: io.StringIO) -> None:
@@ -210,7 +296,7 @@ def test_a_span_name_is_a_word_of_ours(recorded: Recorded) -> None:
 
 def test_metrics_carry_allowed_attributes_only(recorded: Recorded) -> None:
     made, _, metrics = recorded
-    made.meter.create_counter("mrm.things").add(2, {"topic": "t", "narrative": CANARY})
+    made.meter.create_counter("mrm.things").add(2, {"topic": "t", "narrative": CANARY, "name": "canary", "reason": "canary"})
     scope = {"route": type("Route", (), {"path": "/v1/incidents/{incident}/status"})(), "method": "GET", "path": CANARY}
     made.request_ended(scope, 200, 0.01)
     made.request_ended({"method": "CANARY", "path": CANARY}, None, 0.01)

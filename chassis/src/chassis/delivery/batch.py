@@ -266,7 +266,8 @@ class Batch:
         subject = (read.topic.name, header.situation, header.subject)
         self._remember_parked(subject, header.event, header.sequence if turn else None, _Parked(reason=reason, read=read))
         if reason != WAITING:
-            log.warning("message_parked", topic=read.topic.name, event_id=header.event, event_type=header.type, reason=reason)
+            kind = reason.partition(":")[0]  # which rule rejected it stands with the parked message
+            log.warning("message_parked", topic=read.topic.name, event_id=header.event, event_type=header.type, reason=kind)
         return Result.WAITING if reason == WAITING else Result.PARKED
 
     def _remember_parked(self, subject: Subject, event_id: UUID, sequence: int | None, entry: _Parked) -> None:
