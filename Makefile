@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --python-version 3.1
 	--no-annotate --no-header -q $(foreach n,$(LOCAL_NAMES),--no-emit-package mrm-$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test check unit lint format lock generated bench bench-counting bench-check histories mutants clean
+.PHONY: help install demo up down test check unit lint format lock advisories generated bench bench-counting bench-check histories mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ test: check ## everything: checks, unit, integration and system tests, on two co
 lock: ## compile the pinned, hashed requirements anew (one per service, one for development)
 	$(LOCK) --group dev -o requirements/dev.txt
 	$(foreach s,$(SERVICES),$(LOCK) -c requirements/dev.txt services/$(s)/pyproject.toml -o requirements/$(s).txt &&) true
+
+advisories: install ## ask the package index whether anything pinned has a known weakness (needs the network; fails if it cannot be asked)
+	$(BIN)/uv tool run --quiet --python $(BIN)/python --from pip-audit==2.10.1 \
+		pip-audit --strict --disable-pip --require-hashes --progress-spinner off --desc off -r requirements/dev.txt
 
 clean: ## remove the virtual environment and caches (never var/, which holds data)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
