@@ -15,6 +15,8 @@ OF_ONES_OWN_SESSION = {"/sign-in", "/sign-in/callback", "/account", "/v1/session
 """Open to all, because nobody needs a role to sign in; they tell somebody of the session they came with and nothing else."""
 OUT = {"/sign-out", "/sign-out/everywhere"}
 """The only open routes that change anything: they end the session they came with, if a page of that session asks."""
+BY_ISSUER = {"/sign-out/by-issuer"}
+"""Open to all, because whoever it is does not come with a session: what ends one is a token in the body that only the issuer can sign."""
 SAFE_METHODS = {"GET", "HEAD"}
 NOT_OVER_HTTP_YET = {"counts.rebuild", "audit.read"}
 """Acts whose rows stand ready for what the operator and the auditor get next."""
@@ -28,8 +30,8 @@ def test_every_route_has_an_action_with_rows_or_is_known_to_be_public(service: s
     for context, route in routes_of(build_app(service, tmp_path)):
         action = action_of(route.dependant)
         if is_open(route.dependant):
-            assert context.path in PUBLIC | OF_ONES_OWN_SESSION | OUT, f"{context.path} is open to all"
-            assert (route.methods or set()) <= SAFE_METHODS or context.path in OUT
+            assert context.path in PUBLIC | OF_ONES_OWN_SESSION | OUT | BY_ISSUER, f"{context.path} is open to all"
+            assert (route.methods or set()) <= SAFE_METHODS or context.path in OUT | BY_ISSUER
             assert action is None
         else:
             assert action is not None, f"{context.path} names no action"

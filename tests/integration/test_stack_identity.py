@@ -72,7 +72,7 @@ def test_nobody_else_gets_a_token(identity_server: IdentityServer) -> None:
     assert answer.status_code == 401
     answer = httpx.post(
         f"{identity_server.issuer}/protocol/openid-connect/token",
-        data={"grant_type": "password", "client_id": "mrm-pages", "username": "monitor", "password": "monitor"},
+        data={"grant_type": "password", "client_id": "mrm-pages-intake", "username": "monitor", "password": "monitor"},
     )
     assert answer.status_code in {400, 401}
 

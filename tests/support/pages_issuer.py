@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
+from uuid import uuid4
 
 import pytest
 from joserfc import jwt
@@ -23,6 +24,7 @@ from support.issuer import SIGNERS, new_key
 
 GRANTS_CLAIM = "https://people.example/teams"
 CLIENT = "pages of intake"
+SIGNED_OUT = "http://schemas.openid.net/event/backchannel-logout"
 SECRET = "p&ss w=rd+%"
 PATHS = {
     "authorization_endpoint": "/o/start?tenant=7",
@@ -107,6 +109,17 @@ class PagesIssuer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)
             return jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, self.key, registry=SIGNERS, default_type=None)
+
+    def logout_token(self, *, header: dict[str, Any] | None = None, key: Any = None, **changes: Any) -> str:
+        """Say that a person's sessions are over; a claim or header field given as None is left out."""
+        now = int(time.time()) + self.skew
+        claims = {"iss": self.url, "sub": self.person, "aud": CLIENT, "iat": now, "exp": now + 120, "jti": uuid4().hex}
+        claims |= {"events": {SIGNED_OUT: {}}} | changes
+        head = {"alg": "RS256", "kid": self.key.kid, "typ": "logout+jwt", **(header or {})}
+        claims, head = ({name: value for name, value in part.items() if value is not None} for part in (claims, head))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)
+            return jwt.encode(head, claims, key or self.key, registry=SIGNERS, default_type=None)
 
     def _told(self, where: str) -> dict[str, Any]:
         return {"name": self.name, GRANTS_CLAIM: self.groups} if where in self.claims_in else {}

@@ -1,4 +1,4 @@
-"""Our side of OpenID Connect for pages: the authorization code flow with PKCE, refreshing, and signing out, at any issuer.
+"""Our side of OpenID Connect for pages: the authorization code flow with PKCE, refreshing, and signing out from either side, at any issuer.
 
 Everything about the issuer comes from its discovery document. Identity tokens are checked by `chassis.identity`.
 """
@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 import httpx
 
 from chassis.errors import Unavailable
-from chassis.identity import GRANTS_CLAIM, UNTYPED, Principal, TokenVerifier, Unauthenticated, principal_of
+from chassis.identity import GRANTS_CLAIM, MAX_CLAIM_LENGTH, UNTYPED, Principal, TokenVerifier, Unauthenticated, principal_of
 from chassis.issuer_keys import MAX_DOCUMENT_BYTES, get_json
 from chassis.sign_in_attempt import Attempt
 from chassis.telemetry import get_logger
@@ -31,6 +31,8 @@ DEFAULT_LIFE_SECONDS: Final = 300.0
 MAX_TOKEN_LENGTH: Final = 32 * 1024
 MAX_HINT_LENGTH: Final = 6 * 1024
 """A longer identity token does not fit into an address that every server takes."""
+SIGNED_OUT: Final = "http://schemas.openid.net/event/backchannel-logout"
+"""The event that makes a token a logout token."""
 _TROUBLES: Final = (httpx.HTTPError, OSError, ValueError, LookupError, TypeError, RecursionError)
 _PASSING: Final = frozenset({408, 425, 429})
 log = get_logger()
@@ -38,6 +40,14 @@ log = get_logger()
 
 class SignInRefusedError(Exception):
     """Nobody is signed in. `code` says why, for the log and the record; it holds nothing of the person."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class LogoutRefusedError(Exception):
+    """A logout token does not hold. `code` says why, for the log; it holds nothing of the person."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -54,6 +64,16 @@ class SignedIn:
     """The last one known; the issuer asks for it when somebody signs out."""
     lasts_seconds: float
     """How long the issuer's word holds when it cannot be renewed."""
+    sid: str | None = None
+    """What the issuer calls its own session, for the day that it ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOut:
+    """Whose sessions the issuer says are over: those that hang on its session `sid`; without one, all of `subject`. One is there."""
+
+    subject: str | None
+    sid: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +96,8 @@ class RelyingParty:
         """Ask nothing yet."""
         self._to = registration
         self._tokens = TokenVerifier(registration.issuer, registration.client_id, types=("jwt", UNTYPED), clock=clock)
+        # the type `logout+jwt` is only recommended; that a token is one for signing out, and none for signing in, its claims say
+        self._logout_tokens = TokenVerifier(registration.issuer, registration.client_id, types=("logout+jwt", "jwt", UNTYPED), clock=clock)
         self._clock = clock
         self._client: httpx.AsyncClient | None = None
         self._metadata: Mapping[str, Any] | None = None
@@ -86,6 +108,7 @@ class RelyingParty:
     async def close(self) -> None:
         """Let go of connections to the issuer."""
         await self._tokens.close()
+        await self._logout_tokens.close()
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -151,6 +174,31 @@ class RelyingParty:
             return False
         return True
 
+    async def signed_out(self, logout_token: str) -> SignedOut:
+        """Return whose sessions the issuer ends (OpenID Connect Back-Channel Logout 1.0); raises LogoutRefusedError, and Unavailable.
+
+        That a token comes twice is not looked for: ending what has ended changes nothing, and a token does not live long.
+        """
+        try:
+            claims = await self._logout_tokens.claims(logout_token)
+        except Unauthenticated:
+            raise LogoutRefusedError("token") from None
+        events = claims.get("events")
+        if not isinstance(events, dict) or not isinstance(events.get(SIGNED_OUT), dict):
+            raise LogoutRefusedError("events")
+        if "nonce" in claims:
+            raise LogoutRefusedError("nonce")
+        if not isinstance(claims.get("jti"), str) or not claims["jti"]:
+            raise LogoutRefusedError("jti")
+        try:
+            subject = principal_of({"sub": claims["sub"]}).subject if "sub" in claims else None
+        except Unauthenticated:
+            raise LogoutRefusedError("sub") from None
+        sid = _sid_of(claims)
+        if (sid is None) != ("sid" not in claims) or (sid is None and subject is None):
+            raise LogoutRefusedError("sid")
+        return SignedOut(subject, sid)
+
     async def end_session_url(self, id_token: str | None, *, back_to: str) -> str | None:
         """Return where the browser ends the person's session at the issuer, None if the issuer offers nothing or is away."""
         try:
@@ -195,7 +243,8 @@ class RelyingParty:
             raise SignInRefusedError("claims") from None
         life = tokens.get("expires_in")
         known = isinstance(life, int | float) and not isinstance(life, bool) and life > 0
-        return SignedIn(principal, _text(tokens, "refresh_token"), id_token, float(life) if known else DEFAULT_LIFE_SECONDS)  # type: ignore[arg-type]
+        lasts_seconds = float(life) if known else DEFAULT_LIFE_SECONDS  # type: ignore[arg-type]
+        return SignedIn(principal, _text(tokens, "refresh_token"), id_token, lasts_seconds, _sid_of(claims))
 
     async def _told_of_person(self, access_token: str) -> dict[str, Any]:
         """Read the userinfo endpoint; an issuer without one tells nothing more."""
@@ -285,3 +334,9 @@ def _away(where: str, error: Exception) -> Unavailable:
 def _text(document: Mapping[str, Any], name: str) -> str | None:
     value = document.get(name)
     return value if isinstance(value, str) and 0 < len(value) <= MAX_TOKEN_LENGTH else None
+
+
+def _sid_of(claims: Mapping[str, Any]) -> str | None:
+    """Return what the issuer calls its session, None if it names none in a form that can be kept."""
+    sid = claims.get("sid")
+    return sid if isinstance(sid, str) and 0 < len(sid) <= MAX_CLAIM_LENGTH else None

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from chassis import sessions_store as store
 from chassis.errors import Unavailable
 from chassis.identity import Principal
-from chassis.relying_party import RelyingParty, SignedIn, SignInRefusedError
+from chassis.relying_party import RelyingParty, SignedIn, SignedOut, SignInRefusedError
 from chassis.storage import SYSTEM, Database, System
 from chassis.telemetry import get_logger
 
@@ -103,6 +103,8 @@ class Session:
     principal: Principal
     person: str
     """The service's own lasting name for the person."""
+    issuer_session: bytes | None
+    """The service's own name for the issuer's session that it hangs on; None if the issuer named none."""
     refresh_token: str | None
     id_token: str | None
     started_at: datetime
@@ -146,7 +148,8 @@ class Sessions:
         session = Session(
             secret=secret,
             principal=signed_in.principal,
-            person=self._person(signed_in.principal),
+            person=self._person(signed_in.principal.subject),
+            issuer_session=None if signed_in.sid is None else self._issuer_session(signed_in.sid),
             refresh_token=signed_in.refresh_token,
             id_token=signed_in.id_token,
             started_at=now,
@@ -204,6 +207,29 @@ class Sessions:
         if session.refresh_token is not None:
             await self.relying_party.revoke(session.refresh_token)
 
+    async def end_by_issuer(self, ended: SignedOut) -> None:
+        """End what the issuer says is over: the sessions of a person that hang on its session, or all of theirs at this service.
+
+        A session of the person of which the issuer never said on which of its own it hangs ends too.
+        """
+        issuer_session = None if ended.sid is None else self._issuer_session(ended.sid)
+        for person in await self._people_meant(ended.subject, issuer_session):
+            async with self._database.transaction("end_sessions_by_issuer", by=System(person)) as tx:
+                if issuer_session is None:
+                    count = await store.delete_sessions(tx, person)
+                else:
+                    count = await store.delete_issuer_session(tx, person, issuer_session)
+                if count:
+                    tx.audit("session.ended", situation=None, detail={"reason": "issuer", "sessions": count})
+
+    async def _people_meant(self, subject: str | None, issuer_session: bytes | None) -> list[str]:
+        if subject is not None:
+            return [self._person(subject)]
+        if issuer_session is None:
+            return []
+        async with self._database.reading("find_issuer_session", by=SYSTEM) as tx:
+            return await store.people_of_issuer_session(tx, issuer_session)
+
     async def _renewed(self, session: Session) -> Session | None:
         """Ask the issuer again: it renews, or ends the session; while it is away the session goes on as it was."""
         if session.refresh_token is None:
@@ -234,8 +260,13 @@ class Sessions:
         """Return for whom the record writes down what happens to a session."""
         return System(self._actor_of(session.principal))
 
-    def _person(self, principal: Principal) -> str:
-        return self._actor_of(replace(principal, grants=frozenset()))
+    def _person(self, subject: str) -> str:
+        return self._actor_of(Principal(subject, subject, frozenset()))
+
+    def _issuer_session(self, sid: str) -> bytes:
+        """Return the name of the issuer's session here: one way, and at a service that keeps people under marks, under its key as well."""
+        name = self._person(f"session\0{sid}")  # no person is called so: subjects have no control characters
+        return hashlib.sha256(b"\0".join((b"mrm-session/1 issuer session", self._service.encode(), name.encode()))).digest()
 
     def _row(self, session: Session) -> store.SessionRow:
         contents = {
@@ -248,6 +279,7 @@ class Sessions:
         return store.SessionRow(
             id=session.secret.id,
             person=session.person,
+            issuer_session=session.issuer_session,
             contents=session.secret.seal(contents, service=self._service),
             started_at=session.started_at,
             seen_at=session.seen_at,
@@ -263,6 +295,7 @@ class Sessions:
             secret=secret,
             principal=Principal(contents["subject"], contents["name"], grants),
             person=row.person,
+            issuer_session=row.issuer_session,
             refresh_token=contents["refresh_token"],
             id_token=contents["id_token"],
             started_at=row.started_at,

@@ -12,6 +12,7 @@ class SessionRow:
 
     id: bytes
     person: str
+    issuer_session: bytes | None
     contents: bytes
     started_at: datetime
     seen_at: datetime
@@ -33,11 +34,12 @@ async def add_session(tx: Tx, row: SessionRow) -> None:
     """Write a new session."""
     await tx.execute(
         """
-        insert into sessions (id, person, contents, started_at, seen_at, refresh_at, idle_expires_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        insert into sessions (id, person, issuer_session, contents, started_at, seen_at, refresh_at, idle_expires_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
         row.id,
         row.person,
+        row.issuer_session,
         row.contents,
         row.started_at,
         row.seen_at,
@@ -51,7 +53,7 @@ async def find_session(tx: Tx, session: bytes, *, at: datetime) -> SessionRow | 
     """Return a session that has not expired."""
     row = await tx.fetchrow(
         """
-        select id, person, contents, started_at, seen_at, refresh_at, idle_expires_at, expires_at
+        select id, person, issuer_session, contents, started_at, seen_at, refresh_at, idle_expires_at, expires_at
         from sessions where id = $1 and idle_expires_at > $2 and expires_at > $2
         """,
         session,
@@ -101,6 +103,18 @@ async def delete_sessions(tx: Tx, person: str) -> int:
     """End every session of a person; returns how many there were."""
     rows = await tx.fetch("delete from sessions where person = $1 returning id", person)
     return len(rows)
+
+
+async def people_of_issuer_session(tx: Tx, issuer_session: bytes) -> list[str]:
+    """Return whose sessions hang on one of the issuer's; it is one person, if the issuer does what it must."""
+    rows = await tx.fetch("select distinct person from sessions where issuer_session = $1 order by person", issuer_session)
+    return [row["person"] for row in rows]
+
+
+async def delete_issuer_session(tx: Tx, person: str, issuer_session: bytes) -> int:
+    """End the sessions of a person that hang on one of the issuer's, or may; returns how many there were."""
+    sql = "delete from sessions where person = $1 and (issuer_session = $2 or issuer_session is null) returning id"
+    return len(await tx.fetch(sql, person, issuer_session))
 
 
 async def delete_surplus(tx: Tx, person: str, *, keep: int) -> None:

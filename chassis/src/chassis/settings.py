@@ -71,6 +71,8 @@ class ServiceSettings(BaseSettings):
     """Its secret; without one it is a public client (PKCE is used either way)."""
     sign_in_scopes: str = "openid profile"
     """Scopes asked for at sign-in; some issuers need `offline_access` for sessions longer than an access token."""
+    issuer_account_url: str = ""
+    """The issuer's own page where people end their sessions in all browsers; the account page has a link to it if it is set."""
     session_idle_seconds: float = Field(default=1_800.0, ge=60, le=86_400)
     """A session nobody uses ends after this many seconds."""
     session_seconds: float = Field(default=28_800.0, ge=60, le=604_800)
@@ -84,6 +86,14 @@ class ServiceSettings(BaseSettings):
         if value and not (plain and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))):
             raise ValueError("an origin is https://host or https://host:port and nothing more; http is for loopback alone")
         return value.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
+
+    @field_validator("issuer_account_url")
+    @classmethod
+    def _check_issuer_account_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+            raise ValueError("an address begins with https://; http is for loopback alone")
+        return value
 
     @field_validator("sign_in_scopes")
     @classmethod

@@ -86,7 +86,9 @@ async def account(request: Request, sessions: SessionsOf) -> Response:
         session = await session_of(request)
         if session is not None:
             others = await sessions.list_of(session)
-            values = {"session": session, "grants": sorted(session.principal.grants), "sessions": others}
+            service: Service = request.app.state.service
+            issuer_account = service.settings.issuer_account_url
+            values = {"session": session, "grants": sorted(session.principal.grants), "sessions": others, "issuer_account": issuer_account}
             return page(request, "account.html", values=values)
     except Unavailable:
         return service_away(request)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.telemetry import TelemetryConfig
 
-from chassis.http import account, health, operations, record, sign_in
+from chassis.http import account, health, operations, record, sign_in, signed_out
 from chassis.http.access import action_of, is_open, open_to_all
 from chassis.http.bodies import MAX_BODY_BYTES
 from chassis.http.denials import ActorOf
@@ -73,7 +73,8 @@ def create_app(
     app.add_exception_handler(AnsweredBefore, answer_again)
     limits = Limits(body_bytes=body_limit, body_seconds=body_seconds, in_flight=max_in_flight)
     app.add_middleware(Guard, limits=limits, rates=rates)
-    for router in (*routers, health.router, operations.router, record.router, sign_in.router, account.router, _self_description(app)):
+    own = (health.router, operations.router, record.router, sign_in.router, account.router, signed_out.router, _self_description(app))
+    for router in (*routers, *own):
         app.include_router(router)
     check_actions(app, service.name)
     return app

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local_stack.artifacts import java, keycloak_distribution
@@ -58,13 +58,14 @@ log-level=warn
 class IdentityServer:
     """The provider below one folder: `prepare`, then `start`/`stop` or `command()`; `provision` after every start."""
 
-    def __init__(self, home: Path, *, secrets: Path, log: Path, cache: Path, port: int) -> None:
-        """Name the folders and the loopback port; nothing is fetched or started."""
+    def __init__(self, home: Path, *, secrets: Path, log: Path, cache: Path, port: int, services: Mapping[str, str] | None = None) -> None:
+        """Name the folders, the loopback port, and the addresses of services with pages; nothing is fetched or started."""
         self._home = home.absolute()
         self._secrets = secrets.absolute()
         self._log = log
         self._cache = cache
         self._port = port
+        self._services = services or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -130,9 +131,10 @@ class IdentityServer:
             time.sleep(0.1)
 
     def provision(self) -> None:
-        """Make the local people; doing it twice changes nothing."""
+        """Make the local people, and name the services that hear of sign-outs; doing it twice changes nothing."""
         with self.directory() as directory:
             directory.ensure_people()
+            directory.tell_of_sign_outs(self._services)
 
     def stop(self) -> None:
         """Stop the provider that `start` started, and wait for it."""

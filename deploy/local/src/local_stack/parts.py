@@ -20,6 +20,7 @@ from local_stack.identity import IdentityServer
 from local_stack.kafka import KafkaServer
 from local_stack.layout import StackFolder
 from local_stack.loopback import is_answered
+from local_stack.people import pages_client
 from local_stack.ports import LOOPBACK
 from local_stack.postgres import START_SECONDS, STOP_SIGNAL, PostgresServer
 from local_stack.private_files import private_folder, write_private
@@ -208,7 +209,7 @@ class ServicePart:
     @property
     def url(self) -> str:
         """Return the service's address."""
-        return f"http://{LOOPBACK}:{self._port}"
+        return service_url(self._port)
 
     def prepare(self) -> None:
         """Write the service's secrets and, the first time, migrate its database with the owner's role."""
@@ -249,6 +250,8 @@ class ServicePart:
             "MRM_KEYS_DIR": str(private_folder(self._folder.keys / self.name)),
             "MRM_TRUST_FILE": str(self._folder.trust),
             "MRM_ISSUER": self._issuer,
+            "MRM_ISSUER_ACCOUNT_URL": f"{self._issuer}/account",
+            "MRM_CLIENT_ID": pages_client(self.name),
             **UNHURRIED,
         }
 
@@ -271,6 +274,11 @@ class ServicePart:
 
     def _ready(self) -> bool:
         return is_answered(f"{self.url}/readyz")
+
+
+def service_url(port: int) -> str:
+    """Return the address of a service at a port."""
+    return f"http://{LOOPBACK}:{port}"
 
 
 def _passed_on() -> dict[str, str]:

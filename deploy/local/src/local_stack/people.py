@@ -18,6 +18,9 @@ from local_stack.private_files import generated_secret
 
 REALM: Final = "mrm"
 CLIENT: Final = "mrm-cli"
+SIGN_OUT: Final = "/sign-out/by-issuer"
+"""Where a service hears that somebody's session at the provider has ended."""
+_SIGN_OUT_SETTING: Final = "backchannel.logout.url"
 ADMIN: Final = "stack-admin"
 EVERYWHERE: Final = "_all"
 SITUATION_ROLES: Final = ("monitor", "focal_point", "technical", "cochair_un", "cochair_unicef", "officer", "auditor")
@@ -69,6 +72,11 @@ def access_token(issuer: str, secrets: Path, username: str) -> str:
     return str(answer["access_token"])
 
 
+def pages_client(service: str) -> str:
+    """Return the client of a service's pages: one each, for the provider tells one address per client who was signed out."""
+    return f"mrm-pages-{service}"
+
+
 class Directory:
     """The administrator's view of the people; use it as a context manager."""
 
@@ -93,6 +101,19 @@ class Directory:
                 self._create(person)
             if person.role is None:
                 self._join(person.username, OPERATOR_GROUP)
+
+    def tell_of_sign_outs(self, services: Mapping[str, str]) -> None:
+        """Have the provider tell these services, by name and address, whose sessions end; doing it twice changes nothing."""
+        for service, address in services.items():
+            (client,) = self._ask("GET", "/clients", params={"clientId": pages_client(service)}).json()
+            told = f"{address}{SIGN_OUT}"
+            if client["attributes"].get(_SIGN_OUT_SETTING) != told:
+                client["attributes"][_SIGN_OUT_SETTING] = told
+                self._ask("PUT", f"/clients/{client['id']}", client)
+
+    def end_sessions(self, username: str) -> None:
+        """End every session of a person at the provider; it tells the services."""
+        self._ask("POST", f"/users/{self._user_id(username)}/logout", {})
 
     def add_person(self, person: Person, *, situations: Mapping[str, Iterable[str]]) -> None:
         """Add a person with roles per situation; the situations' groups must exist."""

@@ -22,7 +22,7 @@ from local_stack.identity import IdentityServer
 from local_stack.kafka import KafkaServer
 from local_stack.keys import ensure_service_keys
 from local_stack.layout import KIND, StackFolder
-from local_stack.parts import IdentityPart, KafkaPart, Part, PostgresPart, ServicePart
+from local_stack.parts import IdentityPart, KafkaPart, Part, PostgresPart, ServicePart, service_url
 from local_stack.postgres import PostgresServer
 from local_stack.private_files import write_private_json
 from local_stack.runner import PartRunner
@@ -105,6 +105,7 @@ class Supervisor:
             log=folder.log("identity"),
             cache=cache,
             port=ports["identity"],
+            services={name: service_url(ports[name]) for name in SERVICES},
         )
         self._postgres = postgres
         before = [
