@@ -1,6 +1,7 @@
-"""The grouping by Quix Streams, in its own environment: sums in its state store, changelog and offsets in one Kafka transaction.
+"""The grouping by Quix Streams, in its own environment: kept in its state store, changelog and offsets in one Kafka transaction.
 
-python quix_worker.py BOOTSTRAP PASSWORD_FILE TOPIC EVENTS STATE_FOLDER; prints seconds and sums as JSON.
+python quix_worker.py BOOTSTRAP PASSWORD_FILE TOPIC EVENTS STATE_FOLDER [PLAN]; prints seconds and what it found as JSON. Without a plan it
+sums the amounts per key; with one (window and regions, as JSON) it keeps a case per key and makes the note of them.
 """
 
 import json
@@ -9,12 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from note_cells import keep, note_of
 from quixstreams import Application, State
 from quixstreams.kafka.configuration import ConnectionConfig
 
 
-def main(bootstrap: str, password: str, topic: str, events: int, folder: str) -> None:
-    """Sum the amounts per key, until so many events are in and committed."""
+def main(bootstrap: str, password: str, topic: str, events: int, folder: str, plan: dict[str, Any] | None) -> None:
+    """Group until so many events are in and committed."""
     connection = ConnectionConfig(
         bootstrap_servers=bootstrap,
         security_protocol="sasl_plaintext",
@@ -30,21 +32,22 @@ def main(bootstrap: str, password: str, topic: str, events: int, folder: str) ->
         state_dir=folder,
         loglevel="ERROR",
     )
-    sums: dict[str, int] = {}
+    kept: dict[str, Any] = {}
     started = 0.0
 
-    def add(event: dict[str, Any], key: str, _timestamp: int, _headers: object, state: State) -> int:
+    def add(event: dict[str, Any], key: str, _timestamp: int, _headers: object, state: State) -> Any:
         nonlocal started
         started = started or time.perf_counter()
-        total: int = state.get("sum", 0) + amount_of(event)
-        state.set("sum", total)
-        sums[key] = total
-        return total
+        found = state.get("sum", 0) + amount_of(event) if plan is None else keep(state.get("case", {}), event, plan)
+        state.set("sum" if plan is None else "case", found)
+        kept[key] = found
+        return found
 
     frame = app.dataframe(app.topic(topic, key_deserializer="str", value_deserializer="json"))
     frame.apply(add, stateful=True, metadata=True)
     app.run(count=events, timeout=60)
-    print(json.dumps({"seconds": time.perf_counter() - started, "sums": sums}))
+    seconds = time.perf_counter() - started
+    print(json.dumps({"seconds": seconds, "found": kept if plan is None else note_of(kept.values())}))
 
 
 def amount_of(event: dict[str, Any]) -> int:
@@ -54,4 +57,6 @@ def amount_of(event: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]).read_text("utf-8").strip(), sys.argv[3], int(sys.argv[4]), sys.argv[5])
+    arguments = sys.argv[1:]
+    chosen = json.loads(arguments[5]) if len(arguments) > 5 else None
+    main(arguments[0], Path(arguments[1]).read_text("utf-8").strip(), arguments[2], int(arguments[3]), arguments[4], chosen)

@@ -132,6 +132,7 @@ class _Author:
                     "type": kind,
                     "boys": rng.randrange(4),
                     "girls": rng.randrange(4),
+                    "unknown": rng.randrange(4) // 3,
                     "details": {"weapon_type": [rng.choice("abcdef")]},
                 }
                 for key, kind in zip(self._keys, self._types, strict=True)
