@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeGuard
 from uuid import UUID
@@ -50,6 +50,20 @@ class Unauthenticated(Problem):
         )
 
 
+class TooWeak(Unauthenticated):
+    """The person signed in, but not in a way that this installation accepts (401, RFC 9470)."""
+
+    def __init__(self, accepted: Sequence[str]) -> None:
+        Problem.__init__(
+            self,
+            "sign_in_too_weak",
+            status=401,
+            title="Signed in too weakly",
+            remedy="Sign in in one of the ways that `acr_values` of the header WWW-Authenticate names, and send the new token.",
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_user_authentication", acr_values="{" ".join(accepted)}"'},
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A signed-in person, or a device of theirs: the issuer's subject, a name to show, and (situation, role) pairs."""
@@ -86,16 +100,18 @@ class TokenVerifier:
         *,
         types: Collection[str] = ("at+jwt",),
         grants_claim: str = GRANTS_CLAIM,
+        accepted_acr: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Accept tokens of `issuer` for `audience` whose header type is one of `types` (issuers before RFC 9068 say `jwt`).
 
-        `grants_claim` is where the issuer puts the groups.
+        `grants_claim` is where the issuer puts the groups; `accepted_acr` are the strengths of sign-in that `verify` accepts, all if none.
         """
         self._issuer = issuer
         self._audience = audience
         self._types = frozenset(types)
         self._grants_claim = grants_claim
+        self._accepted_acr = tuple(accepted_acr)
         self._clock = clock
         self._keys = IssuerKeys(self._issuer)
         self._known: OrderedDict[bytes, tuple[Principal, float, int]] = OrderedDict()
@@ -109,7 +125,7 @@ class TokenVerifier:
         await self._keys.close()
 
     async def verify(self, token: str) -> Principal:
-        """Return who the token speaks for; raises Unauthenticated, or Unavailable if no key of the issuer was ever reached."""
+        """Return who the token speaks for; raises Unauthenticated, its kind TooWeak, or Unavailable if no key was ever reached."""
         _check_form(token)
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
@@ -117,6 +133,8 @@ class TokenVerifier:
             self._keys.refresh_if_old()
             return known[0]
         claims = await self.claims(token)
+        if self._accepted_acr and claims.get("acr") not in self._accepted_acr:
+            raise TooWeak(self._accepted_acr)
         principal = principal_of(claims, self._grants_claim)
         self._remember(digest, principal, float(claims["exp"]))
         return principal

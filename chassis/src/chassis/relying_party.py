@@ -87,6 +87,8 @@ class Registration:
     redirect_uri: str
     scopes: str
     grants_claim: str = GRANTS_CLAIM
+    accepted_acr: tuple[str, ...] = ()
+    """Strengths of sign-in that are accepted, the preferred one first; none: every one is."""
 
 
 class RelyingParty:
@@ -127,6 +129,8 @@ class RelyingParty:
             "code_challenge_method": "S256",
             "ui_locales": language,
         }
+        if self._to.accepted_acr:
+            question["acr_values"] = " ".join(self._to.accepted_acr)
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(question)}"
 
     async def complete(self, attempt: Attempt, answer: Mapping[str, str]) -> SignedIn:
@@ -153,6 +157,7 @@ class RelyingParty:
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), attempt.nonce.encode()):
             raise SignInRefusedError("nonce")
+        self._check_strength(claims)
         return await self._signed_in(claims, tokens, id_token)
 
     async def refresh(self, refresh_token: str, *, subject: str, id_token: str | None) -> SignedIn:
@@ -160,6 +165,8 @@ class RelyingParty:
         tokens = await self._ask_for_tokens({"grant_type": "refresh_token", "refresh_token": refresh_token})
         fresh = _text(tokens, "id_token")
         claims: Mapping[str, Any] = {"sub": subject} if fresh is None else await self._claims(fresh)
+        if "acr" in claims:  # without one the word given at sign-in stands
+            self._check_strength(claims)
         signed_in = await self._signed_in(claims, {"refresh_token": refresh_token, **tokens}, fresh or id_token)
         if signed_in.principal.subject != subject:
             raise SignInRefusedError("subject")
@@ -228,6 +235,10 @@ class RelyingParty:
         if claims.get("azp", None if several else self._to.client_id) != self._to.client_id:
             raise SignInRefusedError("id_token")
         return claims
+
+    def _check_strength(self, claims: Mapping[str, Any]) -> None:
+        if self._to.accepted_acr and claims.get("acr") not in self._to.accepted_acr:
+            raise SignInRefusedError("acr")
 
     async def _signed_in(self, claims: Mapping[str, Any], tokens: Mapping[str, Any], id_token: str | None) -> SignedIn:
         """Complete what the identity token says of roles and name by what the issuer tells about the person."""

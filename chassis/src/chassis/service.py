@@ -80,7 +80,7 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
         keys=keys,
         trust=trust,
         register=register,
-        identity=TokenVerifier(settings.issuer, settings.audience, grants_claim=settings.grants_claim),
+        identity=TokenVerifier(settings.issuer, settings.audience, grants_claim=settings.grants_claim, accepted_acr=settings.accepted_acr),
         events=events,
         receiver=Receiver(name, database=database, register=register, trust=trust, stop_after_parked=settings.stop_after_parked),
         record=Sequencer(name, database=database, trust=trust, signer=lambda: events.signer),

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 Settings = TypeVar("Settings", bound=BaseSettings)
 Network = IPv4Network | IPv6Network
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_ACR: Final = re.compile(r"[!#-\[\]-~]+")
 _HOST: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 
 
@@ -71,6 +72,8 @@ class ServiceSettings(BaseSettings):
     """Its secret; without one it is a public client (PKCE is used either way)."""
     sign_in_scopes: str = "openid profile"
     """Scopes asked for at sign-in; some issuers need `offline_access` for sessions longer than an access token."""
+    required_acr: str = ""
+    """Accepted `acr` values (strengths of the sign-in), spaces between: asked for at sign-in, refused without; empty: none needed."""
     issuer_account_url: str = ""
     """The issuer's own page where people end their sessions in all browsers; the account page has a link to it if it is set."""
     session_idle_seconds: float = Field(default=1_800.0, ge=60, le=86_400)
@@ -87,6 +90,13 @@ class ServiceSettings(BaseSettings):
             raise ValueError("an origin is https://host or https://host:port and nothing more; http is for loopback alone")
         return value.lower().removesuffix(":443" if parts.scheme == "https" else ":80")
 
+    @field_validator("required_acr")
+    @classmethod
+    def _check_required_acr(cls, value: str) -> str:
+        if not all(_ACR.fullmatch(accepted) for accepted in value.split()):
+            raise ValueError("strengths are texts of ASCII without quotes and backslashes")
+        return value
+
     @field_validator("issuer_account_url")
     @classmethod
     def _check_issuer_account_url(cls, value: str) -> str:
@@ -101,6 +111,11 @@ class ServiceSettings(BaseSettings):
         if "openid" not in value.split():
             raise ValueError("the scope openid is needed")
         return value
+
+    @property
+    def accepted_acr(self) -> tuple[str, ...]:
+        """The strengths of sign-in that are accepted, the preferred one first; none: every one is."""
+        return tuple(self.required_acr.split())
 
     @property
     def origin(self) -> str:

@@ -50,6 +50,7 @@ def sessions_of(service: Service, actor_of: Callable[[Principal], str]) -> Sessi
         redirect_uri=f"{settings.origin}{CALLBACK}",
         scopes=settings.sign_in_scopes,
         grants_claim=settings.grants_claim,
+        accepted_acr=settings.accepted_acr,
     )
     return Sessions(
         service.name,

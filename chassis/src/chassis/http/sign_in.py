@@ -32,6 +32,8 @@ SIGN_IN: Final = "/sign-in"
 FAILED: Final = "session.sign_in_failed"
 NOBODY: Final = "nobody"
 """Stands in the record where it is not known who tried."""
+_TOLD: Final = {"cancelled": "cancelled", "acr": "too_weak"}
+"""What a page says of a refusal; of all others it says the same."""
 _ANSWER: Final = ("state", "code", "iss", "error")
 router = APIRouter(dependencies=[open_to_all()], include_in_schema=False)
 log = get_logger()
@@ -98,8 +100,7 @@ async def _refused(request: Request, refusal: SignInRefusedError, attempt: Attem
     log.warning("sign_in_failed", code=refusal.code)
     await record(service.database, FAILED, actor=NOBODY, situation=None, detail={"code": refusal.code})
     link = sign_in_link(request, HOME if attempt is None else attempt.goal)
-    title = "cancelled" if refusal.code == "cancelled" else "failed"
-    return message(request, title, status=400, link=link, link_text="try_again")
+    return message(request, _TOLD.get(refusal.code, "failed"), status=400, link=link, link_text="try_again")
 
 
 def _issuer_away(request: Request, goal: str) -> HTMLResponse:
