@@ -1,9 +1,10 @@
 """An incident as it stands in the ledger: its coded facts, the decisions in force and the postings that follow from them."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 from aggregation.domain.periods import late_by_quarter
 from aggregation.domain.sexes import Sexes, total_of
@@ -120,8 +121,7 @@ class Incident:
     suppressed: Set[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Posting:
+class Posting(NamedTuple):
     """One violation with all its dimensions. `ended_on` of a verified ongoing one is the day of the decision; None: it goes on."""
 
     violation: str
@@ -140,8 +140,7 @@ class Posting:
     details: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
+class Membership(NamedTuple):
     """A victim or group linked to a posted violation, with what decides whether the violation is in a window."""
 
     violation: str
@@ -158,8 +157,7 @@ class Membership:
     size: Sexes
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A victim record that exists, whether or not anything counts it."""
 
     child: str
@@ -197,20 +195,22 @@ def rows_of(incident: Incident) -> Rows:
     coded = incident.coded
     if coded is None:
         return Rows()
-    postings: set[Posting] = set()
-    memberships: set[Membership] = set()
+    postings: list[Posting] = []
+    memberships: list[Membership] = []
     for violation in coded.violations:
         if violation.key in incident.suppressed:
             continue
-        posting = _posting(incident, coded, violation)
+        victims = [victim for victim in coded.victims if violation.key in victim.violations]
+        groups = [group for group in coded.groups if violation.key in group.violations]
+        posting = _posting(incident, coded, violation, _total_of(victims, groups))
         if posting is not None:
-            postings.add(posting)
-            memberships |= _memberships(incident, coded, violation, posting)
+            postings.append(posting)
+            memberships += _memberships(incident, posting, victims, groups)
     records = frozenset(Record(victim.child, victim.sex, victim.age) for victim in coded.victims)
     return Rows(frozenset(postings), frozenset(memberships), records)
 
 
-def _posting(incident: Incident, coded: Coded, violation: Violation) -> Posting | None:
+def _posting(incident: Incident, coded: Coded, violation: Violation, linked: Sexes) -> Posting | None:
     decision = incident.decisions.get(violation.key)
     standing = _STANDING[decision.outcome if decision else Status.PENDING]
     if standing is None:
@@ -218,7 +218,6 @@ def _posting(incident: Incident, coded: Coded, violation: Violation) -> Posting 
     decided_on = decision.decided_on if decision else None
     verified = standing is Standing.VERIFIED
     ended_on = decided_on if verified and coded.ended_on is None else coded.ended_on
-    linked = _linked_children(coded, violation.key)
     tally = _tally(violation, linked)
     return Posting(
         violation=f"{incident.id}/{violation.key}",
@@ -246,9 +245,9 @@ def _entries(coded: Coded, violation: Violation, decision: Decision | None) -> t
     return tuple(perpetrator.entry for perpetrator in coded.perpetrators if violation.key in perpetrator.violations)
 
 
-def _linked_children(coded: Coded, key: str) -> Sexes:
-    victims = (_SEXES[victim.sex] for victim in coded.victims if key in victim.violations)
-    groups = (group.size for group in coded.groups if key in group.violations)
+def _total_of(linked: list[Victim], known_by_size: list[Group]) -> Sexes:
+    victims = (_SEXES[victim.sex] for victim in linked)
+    groups = (group.size for group in known_by_size)
     return total_of((*victims, *groups))
 
 
@@ -258,31 +257,9 @@ def _tally(violation: Violation, linked: Sexes) -> Sexes:
     return linked if violation.type in TALLIED_TYPES else Sexes()
 
 
-def _memberships(incident: Incident, coded: Coded, violation: Violation, posting: Posting) -> set[Membership]:
-    def member(kind: MemberKind, name: str, *, sex: Sex | None, age: int | None, size: Sexes) -> Membership:
-        return Membership(
-            violation=posting.violation,
-            type=posting.type,
-            standing=posting.standing,
-            decided_on=posting.decided_on,
-            occurred_from=posting.occurred_from,
-            ended_on=posting.ended_on,
-            late_by_quarter=posting.late_by_quarter,
-            kind=kind,
-            member=name,
-            sex=sex,
-            age=age,
-            size=size,
-        )
-
-    victims = {
-        member(MemberKind.VICTIM, victim.child, sex=victim.sex, age=victim.age, size=_SEXES[victim.sex])
-        for victim in coded.victims
-        if violation.key in victim.violations
-    }
-    groups = {
-        member(MemberKind.GROUP, f"{incident.id}/{group.key}", sex=None, age=None, size=group.size)
-        for group in coded.groups
-        if violation.key in group.violations
-    }
-    return victims | groups
+def _memberships(incident: Incident, posting: Posting, victims: list[Victim], groups: list[Group]) -> Iterator[Membership]:
+    dimensions = posting[:7]
+    for victim in victims:
+        yield Membership(*dimensions, MemberKind.VICTIM, victim.child, victim.sex, victim.age, _SEXES[victim.sex])
+    for group in groups:
+        yield Membership(*dimensions, MemberKind.GROUP, f"{incident.id}/{group.key}", None, None, group.size)
