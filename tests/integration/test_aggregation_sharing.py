@@ -94,6 +94,29 @@ async def test_a_release_is_recorded_once_and_what_it_showed_is_known_from_then_
             assert abs(now - before) == 0 or abs(now - before) >= 5, path
 
 
+async def test_a_threshold_that_is_lowered_shows_nothing_that_left_under_the_higher_one(aggregation: RunningAggregation) -> None:
+    situation = await loaded(aggregation, "history1")
+    releases = f"/v1/situations/{situation}/releases"
+    year = {"from": "2022-01-01", "to": "2023-01-01"}
+    first = (await aggregation.post(releases, {"release": str(uuid4()), **year})).json()
+    await aggregation.set_threshold(situation, 2)
+    second = (await aggregation.post(releases, {"release": str(uuid4()), **year})).json()
+    assert [entry["shared"]["threshold"] for entry in (first, second)] == [5, 5]
+    assert second["tables"] == first["tables"]
+    table = await aggregation.table(situation, "summary", form="shared", **year)
+    note = (await aggregation.get(f"/v1/situations/{situation}/ghn", form="shared", **year)).json()
+    assert [answer["shared"]["threshold"] for answer in (table, note)] == [5, 5]
+    before = await aggregation.table(situation, "summary", form="shared", **{"from": "2021-01-01", "to": "2022-01-01"})
+    assert before["shared"]["threshold"] == 5, "its summary left beside that of the year after"
+    never = await aggregation.table(situation, "summary", form="shared", **{"from": "2024-01-01", "to": "2025-01-01"})
+    assert never["shared"]["threshold"] == 2
+    await aggregation.set_threshold(situation, 9)
+    third = (await aggregation.post(releases, {"release": str(uuid4()), **year})).json()
+    await aggregation.set_threshold(situation, 5)
+    last = await aggregation.table(situation, "summary", form="shared", **year)
+    assert [answer["shared"]["threshold"] for answer in (third, last)] == [9, 9]
+
+
 QUARTERS = [{"from": "2022-01-01", "to": "2022-04-01"}, {"from": "2022-04-01", "to": "2022-07-01"}]
 
 

@@ -330,6 +330,9 @@ MUTANTS = [
     Mutant(
         "small differences are shared", "domain/knowledge.py", "0 < abs(value - other) < self._k", "0 < abs(value - other) < 0", by=RULE
     ),
+    Mutant(
+        "a lowered threshold holds for what has left", "domain/knowledge.py", "return max([k, *(numbers.k", "return max([k, *(0", by=RULE
+    ),
     Mutant("too much is taken back", "domain/disclosure.py", "if proofs is not None:", "if True:", by=RULE),
     Mutant("a lone number is recognised", "domain/disclosure.py", "        self._keep_doubt()\n", "", by=RULE),
     Mutant(

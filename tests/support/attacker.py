@@ -31,11 +31,17 @@ class Sheet:
     left_out: frozenset[Any]
     apart: frozenset[Any] = frozenset()
     """Of these nobody is told whether they have changed."""
+    k: int = 0
+    """What it was left out under; 0: the attacker's own."""
 
 
 @dataclass
 class Attacker:
-    """Collects sheets; `truth` is what is behind every number left out, kept to see that the relations do hold."""
+    """Collects sheets; `truth` is what is behind every number left out, kept to see that the relations do hold.
+
+    `aims` holds the largest k under which a number was left out, if that is another than `k`; `revealed` the small numbers that a
+    later sheet shows as they were when an earlier one left them out, without having been shown before.
+    """
 
     k: int
     truth: dict[Name, int] = field(default_factory=dict)
@@ -43,6 +49,8 @@ class Attacker:
     equalities: list[dict[Name, int]] = field(default_factory=list)
     bounds: list[dict[Name, int]] = field(default_factory=list)
     nulls: list[set[Name]] = field(default_factory=list)
+    aims: dict[Name, int] = field(default_factory=dict)
+    revealed: set[Name] = field(default_factory=set)
     solved: list["_Part"] | None = None
 
     @classmethod
@@ -68,7 +76,10 @@ class Attacker:
             if name in sheet.left_out:
                 nulls.add(at[place(name)])
                 self.truth[at[place(name)]] = value
+                self.aims[at[place(name)]] = max(sheet.k or self.k, self.aims.get(at[place(name)], 0))
             else:
+                if at[place(name)] not in self.known and value < self.aims.get(at[place(name)], 0):
+                    self.revealed.add(at[place(name)])
                 self.known[at[place(name)]] = value
         own = {name: value for name, value in sheet.values.items() if name[0] != BEFORE}
         groups = [(sheet.window, relations_of(own, late_inside=sheet.late_inside))]
@@ -81,10 +92,12 @@ class Attacker:
         self.solved = None
 
     def pinned(self) -> dict[Name, float]:
-        """Return the numbers left out that have fewer than k values, and how many; without those that were shown before."""
+        """Return the numbers left out that have fewer than k values, and how many; without those that had been shown before."""
         widths = {name: part.high[name] - part.low[name] + 1 for part in self._solved() for name in part.names}
         shown = {(name[0], name[1]) for name in self.known if isinstance(name, tuple)}
-        return {name: width for name, width in widths.items() if width < self.k - 1e-6 and not (self._apart(name) and name[:2] in shown)}
+        few = {name: width for name, width in widths.items() if width < self.aims.get(name, self.k) - 1e-6}
+        few = {name: width for name, width in few.items() if not (self._apart(name) and name[:2] in shown)}
+        return few | dict.fromkeys(self.revealed, 1)
 
     def recognised(self) -> set[Name]:
         """Return the numbers of the newest sheet that are known to be the small one of their group, and so have fewer than k values.

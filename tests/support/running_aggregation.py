@@ -57,6 +57,13 @@ class RunningAggregation:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def set_threshold(self, situation: str, k: int) -> None:
+        """Let the register name another disclosure threshold for a situation."""
+        known = await self.service.register.get(situation)
+        policy = known.policy.model_copy(update={"disclosure_threshold": k})
+        async with self.service.database.transaction("register", by=SYSTEM) as tx:
+            await self.service.register.save(tx, known.model_copy(update={"version": known.version + 1, "policy": policy}))
+
     async def seal_for_export(self, situation: str) -> None:
         """Let the register name a key of export for a situation, so that snapshots can leave."""
         known = await self.service.register.get(situation)

@@ -47,6 +47,11 @@ class Policy(Wire):
     """Settings of one situation. `disclosure_threshold` is k of rule C14; quorums are people per stage."""
 
     disclosure_threshold: Annotated[int, Field(ge=2, le=100)] = 5
+    """The shared form leaves at least k possible values for every small number, by all sums, differences and earlier releases.
+
+    Zeros are shown, so where everything linked is small the null itself says 1 to k - 1; with k = 2 that is exactly 1: choose 3 or more.
+    A window of which something has left is shared under the largest k under which it did, however low this is set later.
+    """
     quorum_focal_point: Annotated[int, Field(ge=1, le=1)] = 1
     quorum_technical: Annotated[int, Field(ge=1, le=1)] = 1
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from aggregation.domain.disclosure import Reason, suppress
-from aggregation.domain.knowledge import Numbers, suppress_linked
+from aggregation.domain.knowledge import Numbers, suppress_linked, threshold_for
 from aggregation.domain.linked import Linked, Name
 from aggregation.domain.linking import BEFORE, DETAILS, PREVIOUS, SHARED, LinkedTables, Number
 from aggregation.domain.periods import Window
@@ -70,6 +70,17 @@ def released(*asked: Numbers, k: int = 5) -> list[tuple[Numbers, dict[Number, Re
     return _released[key]
 
 
+def released_under(*asked: tuple[Numbers, int], heeding: bool = True) -> Attacker:
+    """Somebody who has kept releases of one window, each while the situation's k was another."""
+    earlier, attacker = list[Numbers](), Attacker(k=max(k for _, k in asked))
+    for numbers, asked_k in asked:
+        k = threshold_for(numbers, earlier, k=asked_k) if heeding else asked_k
+        left_out = frozenset(suppress_linked(numbers, earlier, k=k))
+        attacker.read(Sheet(numbers.window, numbers.late_inside, numbers.values, left_out, k=k))
+        earlier.append(replace(numbers, left_out=left_out, k=k))
+    return attacker
+
+
 def who_read(*sheets: tuple[Numbers, dict[Number, Reason]], k: int = 5) -> Attacker:
     """An attacker who has kept these."""
     attacker = Attacker(k=k)
@@ -117,6 +128,20 @@ def test_who_kept_the_release_of_the_window_before_learns_no_small_number_of_eit
     assert who_read(*released(*years())).pinned() == {}
 
 
+def test_who_kept_a_release_under_a_higher_k_learns_no_number_of_it_once_k_is_lower() -> None:
+    before, now = counted("history1", YEAR, left=10), counted("history1", YEAR)
+    assert released_under((before, 5), (before, 2)).pinned() == {}
+    assert released_under((before, 5), (now, 2)).pinned() == {}
+
+
+def test_k_may_rise_and_holds_for_windows_that_are_linked() -> None:
+    own, beside = summary(abduction=30), replace(summary(abduction=30), window=Window(date(2023, 1, 1), date(2023, 4, 1)))
+    released_before = [replace(own, k=3), replace(own, k=7), replace(own, k=5)]
+    assert [threshold_for(own, released_before, k=k) for k in (2, 7, 9)] == [7, 7, 9]
+    assert threshold_for(replace(own, window=SECOND.previous()), released_before, k=2) == 7, "the window before was shared beside it"
+    assert threshold_for(beside, released_before, k=2) == 2
+
+
 def test_a_release_leaves_out_few() -> None:
     """Measured when written: 142 of 290 numbers are small, 180 are left out; after two earlier releases 196."""
     sheets = released(*moments("history3"))
@@ -147,6 +172,11 @@ def test_the_attack_finds_that_one_number_too_few_is_left_out() -> None:
 def test_the_attack_finds_that_an_earlier_moment_was_forgotten() -> None:
     _, near, now = moments("history3")
     assert who_read(*released(near), *released(now)).pinned()
+
+
+def test_the_attack_finds_that_k_was_lowered_for_a_window_released_under_a_higher_one() -> None:
+    year = counted("history1", YEAR)
+    assert released_under((year, 5), (year, 2), heeding=False).pinned()
 
 
 def test_the_attack_finds_that_the_window_before_was_forgotten() -> None:

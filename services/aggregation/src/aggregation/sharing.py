@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aggregation import answers
-from aggregation.domain.knowledge import Numbers, suppress_linked
+from aggregation.domain.knowledge import Numbers, suppress_linked, threshold_for
 from aggregation.domain.linking import DETAILS, PREVIOUS, SHARED, LinkedTables, Number
 from aggregation.domain.periods import By, Window
 from aggregation.domain.questions import Question, Refusal
@@ -28,6 +28,7 @@ class SharedSet:
     """The linked tables of a window in shared form."""
 
     threshold: int
+    """The situation's, or a larger one under which something of the window has left before."""
     tables: dict[str, Any]
     left_out: frozenset[Number]
     linked: LinkedTables
@@ -68,8 +69,9 @@ def shared_name(table: str, question: Question) -> str:
 async def share(tx: Tx, question: Question, moment: Moment, *, threshold: int) -> SharedSet:
     """Count the linked tables of a window and leave out what is small and what protects it.
 
-    What was shared before counts as known. Raises Conflict if the window overlaps one that was shared, or was shared with other
-    parameters: the two together would tell more than either.
+    What was shared before counts as known, and the threshold is never lower than one under which something of the window has left.
+    Raises Conflict if the window overlaps one that was shared, or was shared with other parameters: the two together would tell more
+    than either.
     """
     earlier = await releases.list_shared(tx, moment.situation)
     window, params = question.window, params_of(question)
@@ -81,9 +83,11 @@ async def share(tx: Tx, question: Question, moment: Moment, *, threshold: int) -
     tables = await _count(tx, question, moment, previous=_fits(window.previous(), params, earlier))
     linked = LinkedTables(tables)
     numbers = Numbers(window=window, late_inside=question.late_inside, values=linked.values)
-    reasons = await asyncio.to_thread(suppress_linked, numbers, [entry.numbers for entry in earlier], k=threshold)
+    known = [entry.numbers for entry in earlier]
+    k = threshold_for(numbers, known, k=threshold)
+    reasons = await asyncio.to_thread(suppress_linked, numbers, known, k=k)
     _recent[key] = SharedSet(
-        threshold=threshold,
+        threshold=k,
         tables={name: linked.shared(name, table, reasons) for name, table in tables.items()},
         left_out=frozenset(reasons),
         linked=linked,

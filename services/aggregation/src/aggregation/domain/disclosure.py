@@ -2,7 +2,7 @@
 
 A number from 1 to k - 1 is left out (primary), and so are as few others as protect it (complementary). The proof for every small number
 is a direction (`directions`) through numbers that are left out: so whoever knows all that is published, every relation, and that a zero
-is never left out still finds k possible values for it.
+is never left out still finds k possible values for it. Where all that is linked with it is small, the null itself says 1 to k - 1.
 """
 
 from collections import defaultdict

@@ -31,10 +31,21 @@ class Numbers:
     """Those that an earlier release did not show."""
     complete: bool = True
     """False if not even we know any more what it did not show."""
+    k: int = 0
+    """The threshold under which an earlier release left."""
 
     def windows(self) -> list[Window]:
         """Return the windows that these are numbers of."""
         return [self.window, self.window.previous()] if any(name[0] == BEFORE for name in self.values) else [self.window]
+
+
+def threshold_for(now: Numbers, earlier: Iterable[Numbers], *, k: int) -> int:
+    """Return the threshold to share under: that of the situation, or the largest under which anything of the same windows has left.
+
+    A lower one would show what was left out then.
+    """
+    windows = set(now.windows())
+    return max([k, *(numbers.k for numbers in earlier if not windows.isdisjoint(numbers.windows()))])
 
 
 def suppress_linked(now: Numbers, earlier: Sequence[Numbers], *, k: int) -> dict[Number, Reason]:

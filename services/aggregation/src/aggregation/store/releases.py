@@ -68,7 +68,8 @@ async def count_releases(tx: Tx, situation: str) -> int:
 async def list_shared(tx: Tx, situation: str) -> list[Shared]:
     """Return what was shared of a situation, in order. Of some old releases nobody knows what they left out."""
     rows = await tx.fetch(
-        "select window_from, window_to, params, published, left_out from releases where situation = $1 order by released_at, release",
+        "select window_from, window_to, params, published, left_out, (shared ->> 'threshold')::int as threshold from releases"
+        " where situation = $1 order by released_at, release",
         situation,
     )
     return [Shared(params=row["params"], numbers=_numbers(row)) for row in rows]
@@ -104,4 +105,5 @@ def _numbers(row: Any) -> Numbers:  # noqa: ANN401 - asyncpg's record
         values={tuple(name): value for name, value in row["published"]} | left_out,
         left_out=frozenset(left_out),
         complete=row["left_out"] is not None,
+        k=row["threshold"],
     )
