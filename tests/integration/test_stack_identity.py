@@ -77,6 +77,18 @@ def test_nobody_else_gets_a_token(identity_server: IdentityServer) -> None:
     assert answer.status_code in {400, 401}
 
 
+def test_a_password_cannot_be_guessed_for_long(identity_server: IdentityServer) -> None:
+    with identity_server.directory() as directory:
+        directory.add_person(Person("guessed", "Gu", "Essed", None), situations={})
+    identity_server.access_token("guessed")
+    form = {"grant_type": "password", "client_id": "mrm-cli", "username": "guessed", "password": "fourteen or more letters"}
+    for _ in range(12):
+        assert httpx.post(f"{identity_server.issuer}/protocol/openid-connect/token", data=form).status_code == 401
+    with pytest.raises(StackError):
+        identity_server.access_token("guessed")  # the right one, a moment too late
+    identity_server.access_token("monitor")  # nobody else is kept out
+
+
 def test_no_secret_shows_in_the_process_list(stack: Stack, identity_server: IdentityServer) -> None:
     process = psutil.Process(stack.parts()["identity"]["pid"])
     secret = (identity_server._secrets / "identity-admin").read_text()
