@@ -129,6 +129,7 @@ def window_of(author: Author) -> dict[str, str]:
 
 @pytest.mark.parametrize("number", NUMBERS)
 async def test_the_contributors_of_every_cell_of_every_table_add_up_to_it(aggregation: RunningAggregation, number: int) -> None:
+    """C13."""
     history = await grown(aggregation, number, 40)
     window, rng = window_of(history.author), history.author.rng
     choice = {"late": rng.choice(["inside", "beside"]), "late_rule": rng.choice(["quarter", "window"])}
@@ -202,6 +203,7 @@ def share(alone: Any, path: tuple[str, ...], whole: Any) -> int:
 
 @pytest.mark.parametrize("number", NUMBERS)
 async def test_windows_add_up_to_the_window_they_cut(aggregation: RunningAggregation, number: int) -> None:
+    """C3: no day is in two of them, none in none."""
     history = await grown(aggregation, number, 40)
     author = history.author
     cuts = [act["decided_on"] for kind, act in author.acts if kind == "decision" and "decided_on" in act]  # where a day could be lost
@@ -221,7 +223,7 @@ async def test_windows_add_up_to_the_window_they_cut(aggregation: RunningAggrega
 
 @pytest.mark.parametrize("number", NUMBERS)
 async def test_tables_of_one_window_agree_with_each_other(aggregation: RunningAggregation, number: int) -> None:
-    """On time and late make all; regions, types and grave violations are cuts of the same amount."""
+    """On time and late make all (C5, C6); regions, types and grave violations are cuts of the same amount (C4), `_all` the total (C8)."""
     history = await grown(aggregation, number, 40)
 
     async def table(name: str, window: dict[str, str], **params: str) -> Any:

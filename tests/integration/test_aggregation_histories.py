@@ -106,6 +106,7 @@ class Counting(RuleBasedStateMachine):
 
 
 def test_every_single_act_leaves_the_figures_right(bench: Bench) -> None:
+    """C1 to C11: whatever table and window is asked for, against the oracle."""
     machine = type("BoundCounting", (Counting,), {"bench": bench})
     run_state_machine_as_test(
         machine,
@@ -123,6 +124,7 @@ def test_every_single_act_leaves_the_figures_right(bench: Bench) -> None:
 @settings(max_examples=HISTORIES, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_a_whole_history_is_right_as_of_every_moment(bench: Bench, seed: int) -> None:
+    """C12, and C1 to C11 as of each moment."""
     bench.run(whole_history(bench.house, seed))
 
 

@@ -48,6 +48,7 @@ async def test_an_answer_says_what_it_is_an_answer_to(aggregation: RunningAggreg
 
 
 async def test_a_table_as_of_an_earlier_position_or_instant_never_changes(aggregation: RunningAggregation) -> None:
+    """C12."""
     situation, reached = await loaded(aggregation)
     quarter = {"from": "2022-01-01", "to": "2022-04-01"}
     then = await aggregation.table(situation, "verified_children", as_of=str(reached[0]), **quarter)

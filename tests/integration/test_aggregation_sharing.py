@@ -37,6 +37,7 @@ async def test_the_shared_form_is_the_exact_one_without_what_is_left_out(aggrega
     params = {**ALL_TIME, "late_rule": "quarter", "field": "weapon_type"}
     exact, shared = [await aggregation.table(situation, table, form=form, **params) for form in ("exact", "shared")]
     assert shared["data"] == with_nulls(exact["data"], shared["data"])
+    assert shared["applies"] == [*exact["applies"], "C14"]
     assert shared["shared"]["threshold"] == 5
     gaps = json.dumps(shared["data"]).count("null")
     assert gaps >= shared["shared"]["left_out"] > 0
@@ -49,6 +50,7 @@ async def test_the_note_in_shared_form_withholds_lists_of_single_children(aggreg
     situation = await loaded(aggregation, "history1")
     note = (await aggregation.get(f"/v1/situations/{situation}/ghn", form="shared", **ALL_TIME)).json()
     assert (note["data"]["children_multiple"], note["data"]["groups_multiple"]) == (None, None)
+    assert note["applies"] == [f"C{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14)]
     table = await aggregation.table(situation, "verified_by_region", form="shared", **ALL_TIME)
     assert note["data"]["verified_by_region"] == table["data"]
     Draft202012Validator(schemas()["shared/ghn"]).validate(note)
@@ -80,6 +82,7 @@ async def test_a_release_is_recorded_once_and_what_it_showed_is_known_from_then_
     again = await aggregation.post(f"/v1/situations/{situation}/releases", order)
     assert (first.status_code, again.status_code, first.json()) == (201, 200, again.json())
     Draft202012Validator(schemas()["shared/release"]).validate(first.json())
+    assert first.json()["applies"] == [f"C{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14)]
     other = await aggregation.post(f"/v1/situations/{situation}/releases", {"release": str(uuid4()), **ALL_TIME, "late": "inside"})
     assert (other.status_code, other.json()["code"]) == (409, "release.other_params")
     second = await aggregation.post(f"/v1/situations/{situation}/releases", {"release": str(uuid4()), **ALL_TIME})

@@ -92,6 +92,7 @@ DATA: Final[dict[str, Schema]] = {
 """What each table answers with, under `data`."""
 GHN: Final = tuple(name for name in DATA if name.partition("_")[2] in _SHAPES or name in ("children_multiple", "groups_multiple"))
 _AS_OF: Final = _closed({"position": _NUMBER, "instant": _INSTANT_OR_NONE})
+_APPLIES: Final = _list({"type": "string", "pattern": "^C[0-9]+$"})
 _NEXT: Final[Schema] = {"type": ["string", "null"], "description": "`cursor` of the next page"}
 
 
@@ -115,7 +116,7 @@ def _envelope(table: Schema, data: Schema, **more: Schema) -> Schema:
             "to": _DAY,
             "as_of": _AS_OF,
             "rules": {**_TEXT, "description": "the version of the counting rules"},
-            "applies": _list({"type": "string", "pattern": "^C[0-9]+$"}),
+            "applies": _APPLIES,
             "params": _any(_TEXT),
             "data": data,
             **more,
@@ -155,6 +156,7 @@ def release_answer() -> Schema:
             "to": _DAY,
             "as_of": _AS_OF,
             "rules": _TEXT,
+            "applies": _APPLIES,
             "params": _any(_TEXT),
             "shared": _LEFT_OUT,
             "tables": {"type": "object"},

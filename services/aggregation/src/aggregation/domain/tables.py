@@ -1,5 +1,6 @@
 """The tables as data: what each is rendered from, which rules it rests on, its default late rule. A new table is a new entry."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -41,12 +42,13 @@ class Table:
     paged: bool = False
 
 
-_BASE = ("C1", "C2", "C3")
-_LATE = (*_BASE, "C5", "C6", "C12", "C13")
+_ALWAYS: Final = ("C1", "C12", "C13")
+_WINDOWED: Final = (*_ALWAYS, "C2", "C3")
+_LATE: Final = (*_WINDOWED, "C5", "C6")
 _PARTS: Final = {
     "verified": (Standing.VERIFIED, Material.main, _LATE),
     "late": (Standing.VERIFIED, Material.late, _LATE),
-    "unverified": (Standing.UNVERIFIED, Material.counted, (*_BASE, "C12", "C13")),
+    "unverified": (Standing.UNVERIFIED, Material.counted, _WINDOWED),
 }
 _WORDS: Final = {
     "verified": "Verified violations",
@@ -61,18 +63,18 @@ _SHAPES: Final = (
 )
 
 
-def _rules(*groups: tuple[str, ...]) -> tuple[str, ...]:
+def _rules(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({rule for group in groups for rule in group}, key=lambda rule: int(rule[1:])))
 
 
-def _main(name: str, title: str, render: Render, *rules: str, **more: object) -> Table:
+def _main(name: str, title: str, render: Render, *rules: str, base: tuple[str, ...] = _LATE, **more: object) -> Table:
     return Table(
         name=name,
         title=title,
         standing=Standing.VERIFIED,
         render=render,
         late_rule=LateRule.WINDOW,
-        rules=_rules(_LATE, rules),
+        rules=_rules(base, rules),
         **more,  # type: ignore[arg-type]
     )
 
@@ -96,7 +98,7 @@ _MULTIPLE = (
         standing=Standing.VERIFIED,
         render=counting.children_multiple,
         late_rule=LateRule.QUARTER,
-        rules=_rules(_BASE, ("C9", "C10", "C12", "C13")),
+        rules=_rules(_WINDOWED, ("C7", "C9", "C10")),
         needs=frozenset({Need.MULTIPLE_CHILDREN}),
         cells=False,
     ),
@@ -106,7 +108,7 @@ _MULTIPLE = (
         standing=Standing.VERIFIED,
         render=counting.groups_multiple,
         late_rule=LateRule.QUARTER,
-        rules=_rules(_BASE, ("C9", "C10", "C12", "C13")),
+        rules=_rules(_WINDOWED, ("C7", "C9", "C10")),
         needs=frozenset({Need.MULTIPLE_GROUPS}),
         cells=False,
     ),
@@ -119,23 +121,35 @@ TABLES: Final[dict[str, Table]] = {
         *_GHN_TWELVE,
         *_MULTIPLE,
         _main("summary", "Head figures", counting.summary, "C4", "C7", "C9", needs=frozenset({Need.AFFECTED})),
-        _main("by_grave_violation_and_party", "Amounts by grave violation and party", counting.by_grave_violation_and_party, "C4", "C8"),
+        _main(
+            "by_grave_violation_and_party", "Amounts by grave violation and party", counting.by_grave_violation_and_party, "C4", "C7", "C8"
+        ),
         _main(
             "by_grave_violation_and_parties",
             "Amounts by grave violation and exact set of parties",
             counting.by_grave_violation_and_parties,
             "C4",
+            "C7",
             "C8",
         ),
-        _main("by_detail", "Amounts by type and code of a detail", counting.by_detail, "C4", asks_field=True),
-        _main("ages", "Distinct children by age band", counting.ages, "C9", needs=frozenset({Need.AFFECTED}), cells=False),
-        _main("context", "Military use and deprivation of liberty", counting.context, "C4", "C7", field="military_use_type"),
-        _main("trend", "Head figures by calendar part", counting.trend, "C4", needs=frozenset({Need.PARTS})),
+        _main("by_detail", "Amounts by type and code of a detail", counting.by_detail, "C4", "C7", asks_field=True),
+        _main("ages", "Distinct children by age band", counting.ages, "C7", "C9", needs=frozenset({Need.AFFECTED}), cells=False),
+        _main(
+            "context",
+            "Military use and deprivation of liberty",
+            counting.context,
+            "C4",
+            "C7",
+            base=_WINDOWED,
+            field="military_use_type",
+        ),
+        _main("trend", "Head figures by calendar part", counting.trend, "C4", "C7", base=_WINDOWED, needs=frozenset({Need.PARTS})),
         _main(
             "exceptions",
             "Verified violations that lack something",
             counting.exceptions,
             "C11",
+            base=_ALWAYS,
             needs=frozenset({Need.FLAWS}),
             cells=False,
             paged=True,
@@ -143,3 +157,8 @@ TABLES: Final[dict[str, Table]] = {
     )
 }
 """Every table by its name."""
+
+
+def rules_of(names: Iterable[str], *, shared: bool) -> list[str]:
+    """Return the rules that these tables rest on together; in shared form small numbers are left out as well (C14)."""
+    return list(_rules(*(TABLES[name].rules for name in names), ("C14",) if shared else ()))

@@ -16,7 +16,7 @@ from chassis.service import Service
 from contracts import answers as documents
 
 router = APIRouter(tags=["counts"])
-RULES: Final = ["C1", "C2", "C3", "C5", "C6", "C9", "C12", "C13"]
+RULES: Final = ["C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9", "C12", "C13"]
 
 
 @router.get(

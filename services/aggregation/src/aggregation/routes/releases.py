@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field
 
 from aggregation import asking, sharing
+from aggregation.domain.linking import SHARED
 from aggregation.domain.periods import LateRule
 from aggregation.domain.questions import Form, Late, Question, Refusal, read_moment, read_window
-from aggregation.domain.tables import RULES_VERSION
+from aggregation.domain.tables import RULES_VERSION, rules_of
 from aggregation.routes.tables import service_for
 from aggregation.sharing import SharedSet
 from aggregation.store import releases as store
@@ -25,6 +26,7 @@ from contracts.model import Day, Short, Wire
 
 router = APIRouter(tags=["shared form"])
 _TRIES: Final = 3
+_RULES: Final = rules_of((*SHARED, "by_detail"), shared=True)
 
 
 class ReleaseOrder(Wire):
@@ -163,6 +165,7 @@ def _document(release: Release) -> dict[str, Any]:
         "to": release.window_to.isoformat(),
         "as_of": {"position": release.position, "instant": release.as_of.isoformat() if release.as_of else None},
         "rules": release.rules,
+        "applies": _RULES,
         "params": release.params,
         "shared": release.shared,
         "tables": release.tables,

@@ -1,6 +1,6 @@
 """Questions: every table, its contributors, the Global Horizontal Note in one answer, and how far the ledger has come."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from aggregation import answers, asking, sharing
 from aggregation.domain.contributors import read_path
 from aggregation.domain.periods import LateRule
 from aggregation.domain.questions import Form, Question, Refusal, question_for, read_question
-from aggregation.domain.tables import GHN, RULES_VERSION, TABLES, Table
+from aggregation.domain.tables import GHN, RULES_VERSION, TABLES, Table, rules_of
 from aggregation.store import ledger
 from aggregation.store.ledger import Moment
 from chassis.http import Caller, allowed
@@ -109,8 +109,7 @@ async def read_ghn(request: Request, situation: str, caller: Reader) -> Response
             found = await _ghn(tx, question, moment, threshold=await _threshold(request, caller, situation))
     except Refusal as refusal:
         raise asking.refused(refusal) from None
-    rules = sorted({rule for name in GHN for rule in TABLES[name].rules}, key=lambda rule: int(rule[1:]))
-    return asking.respond(request, _document("ghn", situation, question, moment, rules) | found)
+    return asking.respond(request, _document("ghn", situation, question, moment, GHN) | found)
 
 
 async def _ghn(tx: Tx, question: Question, moment: Moment, *, threshold: int) -> dict[str, Any]:
@@ -163,7 +162,7 @@ async def _answer(  # noqa: PLR0917
     async with service.database.reading("read_table", by=caller) as tx:
         moment = await asking.moment_at(tx, situation, position)
         found = await read(tx, table, question, moment)
-    document = _document(table.name, situation, question, moment, table.rules) | found
+    document = _document(table.name, situation, question, moment, [table.name]) | found
     if route is not None and question.form is Form.EXACT:
         document |= page_of(found["data"], part, moment)
         await record_search(service, caller, situation, route=route, document=document, part=part)
@@ -191,7 +190,7 @@ def page_of(entries: list[dict[str, Any]], part: asking.Slice, moment: Moment) -
     return {"data": page, "next": asking.cursor_after(moment, page[-1]["violation"]) if more else None}
 
 
-def _document(name: str, situation: str, question: Question, moment: Moment, rules: tuple[str, ...] | list[str]) -> dict[str, Any]:
+def _document(name: str, situation: str, question: Question, moment: Moment, tables: Iterable[str]) -> dict[str, Any]:
     return {
         "table": name,
         "situation": situation,
@@ -199,6 +198,6 @@ def _document(name: str, situation: str, question: Question, moment: Moment, rul
         "to": question.window.end.isoformat(),
         "as_of": asking.as_of_document(moment),
         "rules": RULES_VERSION,
-        "applies": list(rules),
+        "applies": rules_of(tables, shared=question.form is Form.SHARED),
         "params": question.params(),
     }
