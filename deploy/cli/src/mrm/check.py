@@ -1,6 +1,7 @@
 """`mrm check`: prove an installation by exchange files with answers, each in a scratch situation of the running system."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from mrm.exchange_journey import apply_steps, size_of
 from mrm.exchange_plan import Plan
 from mrm.installation import Installation, opened
 from mrm.journey import Journey, Told
+from mrm.scratch import ScratchMarks
 
 FILES_AT_ONCE: Final = 4
 QUERIES_AT_ONCE: Final = 8
@@ -51,7 +53,7 @@ class Difference:
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Exchange files with queries and answers.", show_default=False)],
+    files: Annotated[list[Path] | None, typer.Argument(help="Exchange files with queries and answers.", show_default=False)] = None,
     tokens: Annotated[
         Path | None,
         typer.Option(
@@ -60,14 +62,24 @@ def check(
             help="Away from the local stack: JSON with `tokens` by person, `services` by name, and the `scratch` code and `recipients`.",
         ),
     ] = None,
+    tidy: Annotated[
+        bool, typer.Option("--tidy", help="Only remove what killed checks have left; with --tokens the scratch situation that it names.")
+    ] = False,
     data: DataOption = DEFAULT_DATA,
     as_json: JsonOption = False,
 ) -> None:
     """Put exchange files through the running system and compare every answer. Safe beside real data.
 
-    Exit 0 only without differences, 2 when a file is not valid (the field is named and nothing is sent).
+    Exit 0 only without differences, 2 when a file is not valid (the field is named and nothing is sent). On the local stack a check
+    begins with removing what killed ones have left, never what belongs to one that is running.
     """
     output = Output(as_json=as_json)
+    if tidy != (not files):
+        raise CommandError("Name exchange files, or --tidy and none.", remedy="`mrm check --help` tells more.", code=MISUSED)
+    if not files:
+        removed = asyncio.run(_tidy_only(data=data, tokens=tokens))
+        output.result({"removed": removed}, f"{len(removed)} scratch situation{'s' if len(removed) != 1 else ''} removed.")
+        return
     documents = list(zip(files, read_files(files), strict=True))
     differences = asyncio.run(_until_terminated(_check_all(documents, data=data, tokens=tokens, output=output)))
     queries = sum(len(document.queries) for _, document in documents)
@@ -149,6 +161,26 @@ class _Scratch:
     code: str
 
 
+async def _tidy_only(*, data: Path, tokens: Path | None) -> list[str]:
+    async with opened(data, tokens=tokens) as installation:
+        if installation.access is None or installation.access.scratch is None:
+            return await _tidy(installation)
+        code = installation.access.scratch
+        return [code] if await installation.remove_scratch(code) else []
+
+
+async def _tidy(installation: Installation) -> list[str]:
+    """Remove the scratch situations that no living check of this stack holds; return their codes."""
+    if installation.stack is None:
+        return []
+    marks = ScratchMarks.of(installation.stack.folder)
+    with marks.left() as codes:
+        removed = [code for code in codes if await installation.remove_scratch(code)]
+        for code in removed:
+            marks.forget(code)
+    return removed
+
+
 async def _check_all(
     documents: Sequence[tuple[Path, ExchangeFile]], *, data: Path, tokens: Path | None, output: Output
 ) -> list[Difference]:
@@ -156,6 +188,9 @@ async def _check_all(
         scratches = [_Scratch(path, document, _scratch_code(installation)) for path, document in documents]
         # Where we cannot give people their roles, they have them in one scratch situation, and the files take turns in it.
         groups = [[scratch] for scratch in scratches] if installation.stack is None else [scratches]
+        left = await _tidy(installation)
+        if left:
+            output.note(f"Removed {len(left)} scratch situation{'s' if len(left) != 1 else ''} that a killed check had left.")
         total = sum(size_of(document) + len(document.queries) for _, document in documents)
         found: list[Difference] = []
         with Progress(console=output.progress) as progress:
@@ -173,11 +208,34 @@ async def _check_group(installation: Installation, scratches: Sequence[_Scratch]
         async with gate:
             return await work(scratch)
 
-    try:
-        await gathered(gated(lambda scratch: _register(installation, scratch), one) for one in scratches)
-        found = await gathered(gated(lambda scratch: _check_file(installation, scratch, told=told), one) for one in scratches)
-    finally:
-        await gathered(gated(lambda scratch: installation.remove_scratch(scratch.code), one) for one in scratches)
+    marks = ScratchMarks.of(installation.stack.folder) if installation.stack is not None else None
+    foreign: set[str] = set()
+
+    async def register(scratch: _Scratch) -> None:
+        try:
+            await _register(installation, scratch)
+        except RefusedError as error:
+            if error.problem_code == "version_conflict":
+                foreign.add(scratch.code)
+                raise CommandError(
+                    f"The scratch situation {scratch.code} is there already.",
+                    remedy="Another check is using it, or a killed one has left it: then `mrm check --tidy --tokens FILE` removes it.",
+                ) from None
+            raise
+
+    async def remove(scratch: _Scratch) -> None:
+        if scratch.code not in foreign and await installation.remove_scratch(scratch.code) and marks is not None:
+            marks.forget(scratch.code)
+
+    with contextlib.ExitStack() as held:
+        if marks is not None:
+            for scratch in scratches:
+                held.enter_context(marks.held(scratch.code))
+        try:
+            await gathered(gated(register, one) for one in scratches)
+            found = await gathered(gated(lambda scratch: _check_file(installation, scratch, told=told), one) for one in scratches)
+        finally:
+            await gathered(gated(remove, one) for one in scratches)
     return [difference for differences in found for difference in differences]
 
 

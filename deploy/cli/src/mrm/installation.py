@@ -1,7 +1,6 @@
 """The installation a command works on: the local stack of a data folder, or services elsewhere with tokens that somebody was given."""
 
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -74,12 +73,18 @@ class Installation:
         with Directory(self.stack.identity, self.stack.folder.secrets) as directory:
             directory.grant_situation(code)
 
-    async def remove_scratch(self, code: str) -> None:
-        """Remove a scratch situation with every row of it, its roles and its keys."""
-        with contextlib.suppress(CommandError):  # it may be gone already, or never have come into being
+    async def remove_scratch(self, code: str) -> bool:
+        """Remove a scratch situation with every row of it, its roles and its keys; tell whether the register has it no more."""
+        gone = True
+        try:
             await self.api.ask("DELETE", "verification", f"/v1/situations/{code}", person=OPERATOR)
+        except RefusedError as error:  # it may be gone already, or never have come into being
+            gone = error.status == _NOT_FOUND
+        except CommandError:
+            gone = False
         if self.stack is not None:
             await asyncio.to_thread(self._forget, code)
+        return gone
 
     def _forget(self, code: str) -> None:
         assert self.stack is not None  # noqa: S101 - asked for by the caller
@@ -92,6 +97,7 @@ class Installation:
 
 HOLDER_OF_NEW_RIGHTS: Final = ("monitor", "focal", "technical", "cochair_un", "cochair_unicef", "officer", "auditor")
 _CONFLICT: Final = 409
+_NOT_FOUND: Final = 404
 
 
 @asynccontextmanager
