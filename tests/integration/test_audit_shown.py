@@ -83,6 +83,10 @@ async def test_a_person_reads_a_table_or_that_there_is_nothing(vetting: RunningV
     ]  # fmt: skip
     assert (await mrm(vetting, "--person", "nobody")).strip() == "No act fits."
     assert await told(vetting, "--person", "nobody") == []
+    await mrm(vetting, "--person", "Zzqahmad-Khan")
+    searches = [item["detail"] for item in await told(vetting) if item["action"] == "audit.read"]
+    assert {"person": "not_found"} in searches  # whom the record does not know it does not learn of by a search
+    assert "Zzq" not in str(searches)
     assert await told(vetting, "--since", "2999-01-01") == []
 
 

@@ -4,6 +4,7 @@ Whoever checks or witnesses the record sees hashes only; entries themselves are 
 """
 
 import base64
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -32,6 +33,20 @@ OF_INSTALLATION: Final = "installation"
 """The two kinds of entries, as the permission table's column `state` tells them apart."""
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 Text = Annotated[str, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+PERSON: Final = r"^[A-Za-z0-9._:@|+=/~-]{1,255}$"
+"""What an issuer's subject or a service's mark may look like; a name with a space in it is neither."""
+CASE: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(/[^/\x00-\x1f\x7f]{1,64})?$"
+NOT_FOUND: Final = "not_found"
+"""Stands in the record for a person who was looked for and whom the record does not know."""
+_FORMS: Final = (
+    (
+        "person",
+        re.compile(PERSON),
+        "Write the subject that the issuer knows the person by, or a mark from this record: letters, digits and "
+        "`._:@|+=/~-`, at most 255, no spaces.",
+    ),
+    ("case", re.compile(CASE), "Write the object's id, or its case's id and its key: `<uuid>` or `<uuid>/<key>`."),
+)
 Size = Annotated[int, Query(ge=0, lt=2**60)]
 
 
@@ -88,15 +103,25 @@ async def list_entries(  # noqa: PLR0917 - FastAPI passes by name
     service: ServiceOf,
     caller: Annotated[Caller, allowed("audit.read")],
     situation: Annotated[Text | None, Query(description="One situation; without it all that the caller may see.")] = None,
-    person: Annotated[Text | None, Query(description="The issuer's subject of whoever acted.")] = None,
-    case: Annotated[Text | None, Query(description="The object's id; objects below it are found as well.")] = None,
+    person: Annotated[
+        str | None, Query(description="The issuer's subject of whoever acted, or their mark.", json_schema_extra={"pattern": PERSON})
+    ] = None,
+    case: Annotated[
+        str | None,
+        Query(
+            description="The object's id, `<uuid>` or `<uuid>/<key>`; objects below it are found as well.",
+            json_schema_extra={"pattern": CASE},
+        ),
+    ] = None,
     since: Annotated[AwareDatetime | None, Query(description="From this instant on.")] = None,
 ) -> Entries:
     """Return acts that the caller may see, newest first; the reading is itself an act and recorded.
 
-    A person is found under the issuer's subject and under the name that this service's record has for them.
+    A person is found under the issuer's subject and under the name that this service's record has for them. Of the question the record
+    keeps ids only, and a person or a key only if it knows them already: nobody's words enter it by a search.
     """
     situations, installation = _scope(caller, situation)
+    _check_forms(person=person, case=case)
     if since is not None and not _EARLIEST <= since <= _LATEST:
         raise Invalid([FieldError("since", "out_of_range", "Use an instant of this century.")])
     before = page.after(int)
@@ -107,7 +132,7 @@ async def list_entries(  # noqa: PLR0917 - FastAPI passes by name
     async with service.database.transaction("read_record", by=caller) as tx:
         found = await store.search(tx, service.name, wanted, before=before[0] if before else None, limit=page.limit + 1)
         named = None if person is None else _named(person, known_as, (entry for _, entry in found))
-        asked = {"person": named, "case": case, "since": since.isoformat() if since else None}
+        asked = {"person": named, "case": _known_case(case, found=bool(found)), "since": since.isoformat() if since else None}
         detail = {name: value for name, value in asked.items() if value is not None}
         for place in [*sorted(situations), *([None] if installation else [])]:
             tx.audit(caller.action, situation=place, detail=detail)
@@ -188,10 +213,29 @@ def _known_as(request: Request, subject: str) -> str:
 def _named(person: str, known_as: str, found: Iterable[Entry]) -> str:
     """Return under which name a search for a person is recorded: one that the record has already, else the service's own for them.
 
-    A service that keeps its people's names out of its database does not let them in by a search.
+    A service that keeps its people's names out of its database does not let them in by a search, and neither does any service let in
+    what it knows nobody by.
     """
     actors = {entry.actor for entry in found}
-    return person if person in actors and known_as not in actors else known_as
+    if known_as in actors or known_as != person:
+        return known_as if person not in actors else person
+    return person if person in actors else NOT_FOUND
+
+
+def _known_case(case: str | None, *, found: bool) -> str | None:
+    """Return under which id a search for an object is recorded: a key, which may be anybody's words, only if the record has it."""
+    return case if case is None or found else case.partition("/")[0]
+
+
+def _check_forms(**given: str | None) -> None:
+    """Raise Invalid for what can name neither a person nor an object of the record."""
+    errors = [
+        FieldError(name, "wrong_form", remedy)
+        for name, form, remedy in _FORMS
+        if (value := given[name]) is not None and form.fullmatch(value) is None
+    ]
+    if errors:
+        raise Invalid(errors)
 
 
 def _scope(caller: Caller, situation: str | None) -> tuple[frozenset[str], bool]:
