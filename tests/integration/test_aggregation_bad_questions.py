@@ -62,7 +62,7 @@ BAD_PAGES: list[tuple[dict[str, str], str, str]] = [
     ({"limit": "9" * 5_000}, "unknown_value", "limit"),
     ({"limit": "³"}, "unknown_value", "limit"),
     ({"cursor": CANARY}, "unknown_value", "cursor"),
-    ({"cursor": "9999." + CANARY}, "future_as_of", "as_of"),
+    ({"cursor": "9999." + CANARY}, "future_as_of", "cursor"),
     ({"cursor": "1.\0"}, "unknown_value", "cursor"),
 ]
 
@@ -107,6 +107,41 @@ async def test_a_bad_page_names_its_field(
     change, code, field = bad
     params = {**QUESTIONS[route], **YEAR, **change}
     problem(await aggregation.get(f"/v1/situations/{situation}/{route}", **params), 422, code, field)
+
+
+@pytest.mark.parametrize("bad", [({"limit": "0"}, "limit"), ({"cursor": CANARY}, "cursor")])
+async def test_where_nothing_is_paged_a_page_that_could_be_none_is_refused_all_the_same(
+    aggregation: RunningAggregation, situation: str, bad: tuple[dict[str, str], str]
+) -> None:
+    for route in ("tables/summary", "ghn"):
+        problem(await aggregation.get(f"/v1/situations/{situation}/{route}", **YEAR, **bad[0]), 422, "unknown_value", bad[1])
+
+
+REMEDIES = [
+    ({"from": "2024-02-30"}, "YYYY-MM-DD"),
+    ({"to": ""}, "YYYY-MM-DD"),
+    ({"as_of": "2026-01-01"}, "2026-01-31T12:00:00Z"),
+    ({"as_of": ""}, "a position"),
+    ({"late": "above"}, "`beside` or `inside`"),
+    ({"late_rule": "month"}, "`quarter` or `window`"),
+    ({"by": "week"}, "`quarter`, `month` or `year`"),
+    ({"form": "short"}, "`exact` or `shared`"),
+    ({"field": "shoe_size"}, "weapon_type"),
+    ({"limit": "many"}, "from 1 to 10000"),
+    ({"cursor": "x"}, "`next`"),
+    ({"colour": "blue"}, "from, to, as_of, late_rule, late, field, by, form, limit, cursor"),
+]
+
+
+@pytest.mark.parametrize(("change", "remedy"), REMEDIES)
+@pytest.mark.parametrize("route", QUESTIONS)
+async def test_a_remedy_says_what_is_wanted(
+    aggregation: RunningAggregation, situation: str, route: str, change: dict[str, str], remedy: str
+) -> None:
+    answer = await aggregation.get(f"/v1/situations/{situation}/{route}", **{**QUESTIONS[route], **YEAR, **change})
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert remedy in error["message"]
 
 
 @pytest.mark.parametrize(("route", "name"), [(route, name) for route, needed in QUESTIONS.items() for name in [*YEAR, *needed]])

@@ -133,6 +133,38 @@ async def test_what_the_caller_has_is_not_sent_again(aggregation: RunningAggrega
     assert other.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [("W/{tag}", 304), ("*", 304), ('"a,b" , W/{tag}', 304), ('"other"', 200), ('"*"', 200), ("{bare}", 200), ("", 200)],
+)
+async def test_what_the_caller_has_is_compared_weakly(aggregation: RunningAggregation, known: str, status: int) -> None:
+    situation, _ = await loaded(aggregation)
+    for path in ("tables/summary", "tables/summary/contributors", "tables/changes", "ghn", "position"):
+        params = {} if path == "position" else {**YEAR, **({"cell": "violations"} if "contrib" in path else {})}
+        params |= {"since": "0"} if "changes" in path else {}
+        tag = (await aggregation.get(f"/v1/situations/{situation}/{path}", **params)).headers["etag"]
+        headers = {"If-None-Match": known.format(tag=tag, bare=tag.strip('"'))}
+        again = await aggregation.get(f"/v1/situations/{situation}/{path}", headers=headers, **params)
+        assert (again.status_code, again.headers["etag"]) == (status, tag), path
+
+
+async def test_the_description_tells_of_the_etag_and_of_what_is_not_sent_again(aggregation: RunningAggregation) -> None:
+    paths = (await aggregation.client.get("/openapi.json")).json()["paths"]
+    tagged = (
+        "position",
+        "tables/{table}",
+        "tables/{table}/contributors",
+        "tables/changes",
+        "ghn",
+        "releases/{release}",
+        "snapshots/{snapshot}",
+    )
+    for path in tagged:
+        operation = paths["/v1/situations/{situation}/" + path]["get"]
+        assert "ETag" in operation["responses"]["200"]["headers"], path
+        assert "ETag" in operation["responses"]["304"]["headers"], path
+
+
 async def test_a_long_answer_comes_in_pages_of_one_moment(aggregation: RunningAggregation) -> None:
     situation, _ = await loaded(aggregation, "history1")
     whole = await aggregation.table(situation, "exceptions", **YEAR)
@@ -148,6 +180,16 @@ async def test_a_long_answer_comes_in_pages_of_one_moment(aggregation: RunningAg
             break
         params = {"limit": "3", "cursor": page["next"]}
     assert pages == whole["data"]
+
+
+@pytest.mark.parametrize("path", ["tables/summary", "tables/children_multiple", "ghn"])
+async def test_where_an_answer_is_not_paged_limit_and_cursor_have_no_effect(aggregation: RunningAggregation, path: str) -> None:
+    situation, reached = await loaded(aggregation)
+    whole = (await aggregation.get(f"/v1/situations/{situation}/{path}", **YEAR)).json()
+    for cursor in ("3.x", "999999.x"):
+        asked = await aggregation.get(f"/v1/situations/{situation}/{path}", limit="1", cursor=cursor, **YEAR)
+        assert (asked.status_code, asked.json()) == (200, whole)
+    assert whole["as_of"]["position"] == reached[-1]
 
 
 async def test_a_snapshot_is_frozen_once_and_sent_to_export(aggregation: RunningAggregation) -> None:

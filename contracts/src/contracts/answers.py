@@ -276,6 +276,15 @@ def schemas() -> dict[str, Schema]:
     return {name: {"$schema": DIALECT, "title": name, **schema} for name, schema in sorted(found.items())}
 
 
+def tagged_responses(description: str, schema: Schema) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of an answer that carries a strong ETag and is not sent to who has it (RFC 9110)."""
+    tag = {"ETag": {"description": "Names exactly this answer; send it in `If-None-Match`.", "schema": _TEXT}}
+    return {
+        200: {**json_response(description, schema), "headers": tag},
+        304: {"description": "The caller has this answer: its ETag, or `*`, was in `If-None-Match`.", "headers": tag},
+    }
+
+
 def json_response(description: str, schema: Schema) -> dict[str, Any]:
     """Return an OpenAPI response that carries this JSON."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}

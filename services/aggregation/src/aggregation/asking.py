@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +18,9 @@ from chassis.storage import Acting, Database, Tx
 from contracts.model import FieldError
 
 _SENTENCES: Final = {
-    "unknown_parameter": "A parameter of this question is not known; see the documentation of the tables for their names.",
+    "unknown_parameter": "A parameter of this question is not known. Known are from, to, as_of, late_rule, late, field, by, form, limit, "
+    "cursor; for contributors cell, for changes since.",
     "repeated_parameter": "A parameter stands twice; give each once.",
-    "unknown_value": "This parameter does not know this value; see the documentation of the tables.",
     "missing_parameter": "This parameter is required; add it.",
     "missing_field": "This table needs `field`: the name of the code list of a detail.",
     "reversed_window": "The window ends before it starts; `to` is the day after the last one.",
@@ -29,11 +30,28 @@ _SENTENCES: Final = {
     "no_shared_form": "This answer has no shared form; ask for the exact one, and keep it inside.",
     "reversed_moments": "`since` must not lie after `as_of`.",
 }
+_DAY: Final = "Give a day that there is, as YYYY-MM-DD."
+_MOMENT: Final = "Give a position that an answer gave, or an instant with its offset from UTC, such as 2026-01-31T12:00:00Z."
+_VALUES: Final = {
+    "from": _DAY,
+    "to": _DAY,
+    "as_of": _MOMENT,
+    "since": _MOMENT,
+    "late_rule": "Give `quarter` or `window`.",
+    "late": "Give `beside` or `inside`.",
+    "by": "Give `quarter`, `month` or `year`.",
+    "form": "Give `exact` or `shared`.",
+    "field": "Give the name of the code list of a detail, such as weapon_type.",
+    "limit": "Give a whole number from 1 to 10000.",
+    "cursor": "Give `next` of the page before as it is, or none for the first page.",
+}
+"""What to give instead of an unknown value."""
 
 
 def refused(refusal: Refusal) -> Problem:
     """Return the problem that a refused question becomes."""
-    return Invalid([FieldError(refusal.field, refusal.code, _SENTENCES[refusal.code])], code=refusal.code)
+    sentence = _VALUES[refusal.field] if refusal.code == "unknown_value" else _SENTENCES[refusal.code]
+    return Invalid([FieldError(refusal.field, refusal.code, sentence)], code=refusal.code)
 
 
 class UnknownTable(Problem):
@@ -51,6 +69,10 @@ class Slice:
     after: str
     position: int | None
     """The position of the pages before, so that all pages speak of one moment."""
+
+    def moment_of(self, as_of: int | datetime | None) -> tuple[int | datetime | None, str]:
+        """Return as of when a page is asked for, and the parameter that says so: a cursor, unless `as_of` is given."""
+        return (self.position, "cursor") if as_of is None and self.position is not None else (as_of, "as_of")
 
 
 LONGEST_PAGE: Final = 10_000
@@ -109,14 +131,22 @@ def as_of_document(moment: Moment) -> dict[str, Any]:
     return {"position": moment.position, "instant": moment.instant.isoformat() if moment.instant else None}
 
 
+_TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
+
+
 def respond(request: Request, document: Mapping[str, Any]) -> Response:
     """Answer with a document and its strong ETag, or 304 if the caller has it."""
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     tag = f'"{hashlib.sha256(body).hexdigest()[:40]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
+    if _is_known(tag, ",".join(request.headers.getlist("if-none-match"))):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
+
+
+def _is_known(tag: str, known: str) -> bool:
+    """Tell whether the caller has an answer: by the weak comparison of RFC 9110, 13.1.2; `*` is whatever there is."""
+    return known.strip() == "*" or tag in _TAG.findall(known)
 
 
 _QUERY: Final[dict[str, tuple[dict[str, Any], str]]] = {

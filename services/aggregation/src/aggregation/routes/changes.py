@@ -1,6 +1,5 @@
 """The difference of two moments as a table of its own; restatements rest on it (C12)."""
 
-from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -22,7 +21,7 @@ RULES: Final = ["C1", "C2", "C3", "C4", "C5", "C6", "C8", "C9", "C12", "C13"]
 @router.get(
     "/v1/situations/{situation}/tables/changes",
     response_model=None,
-    responses={200: documents.json_response("The changes, by their violations.", documents.changes_answer())},
+    responses=documents.tagged_responses("The changes, by their violations.", documents.changes_answer()),
     openapi_extra=asking.described("since", *asking.QUESTION, *asking.PAGE, required=("since", "from", "to")),
     summary="What changed between two moments",
 )
@@ -44,12 +43,11 @@ async def _answer(request: Request, service: Service, caller: Caller, situation:
     question = read_question(params, late_rule=LateRule.WINDOW)
     if question.form is Form.SHARED:
         raise Refusal("no_shared_form", "form")
-    if question.as_of is None:
-        question = replace(question, as_of=part.position)
+    as_of, named = part.moment_of(question.as_of)
     since = await asking.resolve(service.database, caller, situation, before, field="since")
-    position = await asking.resolve(service.database, caller, situation, question.as_of)
+    position = await asking.resolve(service.database, caller, situation, as_of)
     async with service.database.reading("read_changes", by=caller) as tx:
-        moment = await asking.moment_at(tx, situation, position)
+        moment = await asking.moment_at(tx, situation, position, field=named)
         earlier = await asking.moment_at(tx, situation, since, field="since")
         if earlier.position > moment.position:
             raise Refusal("reversed_moments", "since")

@@ -89,7 +89,7 @@ async def list_releases(request: Request, situation: str, page: PageQuery, calle
 @router.get(
     "/v1/situations/{situation}/releases/{release}",
     response_model=None,
-    responses={200: documents.json_response("The release.", documents.release_answer())},
+    responses=documents.tagged_responses("The release.", documents.release_answer()),
     summary="One release",
 )
 async def read_release(request: Request, situation: str, release: UUID, caller: Annotated[Caller, allowed("snapshot.read")]) -> Response:

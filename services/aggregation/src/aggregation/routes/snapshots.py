@@ -98,7 +98,7 @@ async def list_snapshots(
 @router.get(
     "/v1/situations/{situation}/snapshots/{snapshot}",
     response_model=None,
-    responses={200: documents.json_response("The snapshot.", documents.snapshot_answer(tables=True))},
+    responses=documents.tagged_responses("The snapshot.", documents.snapshot_answer(tables=True)),
     summary="One snapshot with its tables",
 )
 async def read_snapshot(request: Request, situation: str, snapshot: UUID, caller: Annotated[Caller, allowed("snapshot.read")]) -> Response:

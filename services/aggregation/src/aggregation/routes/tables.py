@@ -1,7 +1,6 @@
 """Questions: every table, its contributors, the Global Horizontal Note in one answer, and how far the ledger has come."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -33,7 +32,7 @@ async def service_for(request: Request, caller: Caller, situation: str) -> Servi
 @router.get(
     "/v1/situations/{situation}/position",
     response_model=None,
-    responses={200: documents.json_response("The newest position.", documents.position_answer())},
+    responses=documents.tagged_responses("The newest position.", documents.position_answer()),
     summary="How far the ledger has come",
 )
 async def read_position(request: Request, situation: str, caller: Reader) -> Response:
@@ -48,7 +47,7 @@ async def read_position(request: Request, situation: str, caller: Reader) -> Res
 @router.get(
     "/v1/situations/{situation}/tables/{table}",
     response_model=None,
-    responses={200: documents.json_response("The table.", documents.any_table_answer())},
+    responses=documents.tagged_responses("The table.", documents.any_table_answer()),
     openapi_extra=asking.described(*asking.QUESTION, *asking.PAGE),
     summary="One table",
 )
@@ -69,7 +68,7 @@ async def read_table(request: Request, situation: str, table: str, caller: Reade
 @router.get(
     "/v1/situations/{situation}/tables/{table}/contributors",
     response_model=None,
-    responses={200: documents.json_response("The violations, by their names.", documents.contributors_answer())},
+    responses=documents.tagged_responses("The violations, by their names.", documents.contributors_answer()),
     openapi_extra=asking.described(*asking.QUESTION, "cell", *asking.PAGE, required=("from", "to", "cell")),
     summary="The violations behind a number",
 )
@@ -94,15 +93,17 @@ async def read_contributors(request: Request, situation: str, table: str, caller
 @router.get(
     "/v1/situations/{situation}/ghn",
     response_model=None,
-    responses={200: documents.json_response("The fourteen tables.", documents.any_ghn_answer())},
-    openapi_extra=asking.described(*asking.QUESTION),
+    responses=documents.tagged_responses("The fourteen tables.", documents.any_ghn_answer()),
+    openapi_extra=asking.described(*asking.QUESTION, *asking.PAGE),
     summary="The fourteen tables of the Global Horizontal Note",
 )
 async def read_ghn(request: Request, situation: str, caller: Reader) -> Response:
     """Answer the fourteen tables of one window as of one moment."""
     service = await service_for(request, caller, situation)
     try:
-        question = read_question(asking.parameters(request), late_rule=LateRule.QUARTER)
+        params = asking.parameters(request)
+        asking.take_slice(params)  # known everywhere, without effect where nothing is paged
+        question = read_question(params, late_rule=LateRule.QUARTER)
         position = await asking.resolve(service.database, caller, situation, question.as_of)
         async with service.database.reading("read_ghn", by=caller) as tx:
             moment = await asking.moment_at(tx, situation, position)
@@ -156,11 +157,10 @@ async def _answer(  # noqa: PLR0917
     params = {key: value for key, value in asking.parameters(request).items() if key not in drop}
     part = asking.take_slice(params)
     question = question_for(table, params)
-    if question.as_of is None:
-        question = replace(question, as_of=part.position)
-    position = await asking.resolve(service.database, caller, situation, question.as_of)
+    as_of, named = (question.as_of, "as_of") if route is None else part.moment_of(question.as_of)
+    position = await asking.resolve(service.database, caller, situation, as_of)
     async with service.database.reading("read_table", by=caller) as tx:
-        moment = await asking.moment_at(tx, situation, position)
+        moment = await asking.moment_at(tx, situation, position, field=named)
         found = await read(tx, table, question, moment)
     document = _document(table.name, situation, question, moment, [table.name]) | found
     if route is not None and question.form is Form.EXACT:
