@@ -6,7 +6,7 @@ from pydantic import Field
 
 from contracts.incident import AttributionEntry, IncidentCore
 from contracts.model import Day, Key, Ref, Short, Text, Wire
-from contracts.situation import SituationDraft
+from contracts.situation import SituationPart
 from contracts.vocabulary import Stage, Status
 
 
@@ -71,7 +71,7 @@ class ExchangeFile(Wire):
     """The portable form of a situation's coded records and, with `queries`, a counting case."""
 
     format: Literal["mrm-exchange/1"]
-    situation: SituationDraft
+    situation: SituationPart
     steps: list[ExchangeStep] = []
     queries: list[ExchangeQuery] = []
     note: Text | None = None

@@ -12,7 +12,8 @@ from contracts import vocabulary
 from contracts.exchange import DuplicateLink, ExchangeDecision, ExchangeFile, ExchangeIncident, ExchangeLink, ExchangeQuery
 from contracts.incident import check_attribution, check_incident
 from contracts.model import FieldError, field_errors
-from contracts.situation import SituationDraft, check_situation
+from contracts.plain_json import ambiguities
+from contracts.situation import SituationPart, check_situation
 
 GHN_TABLES: Final = frozenset(
     f"{part}_{kind}" for part in ("verified", "late", "unverified") for kind in ("children", "incidents", "by_party", "by_region")
@@ -30,11 +31,17 @@ PARAMETERS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def read_exchange(raw: str | bytes, *, now: datetime) -> tuple[ExchangeFile | None, list[FieldError]]:
-    """Read an exchange file; return it, or None with every refusal that its shape or its steps meet. `now` is an aware instant."""
+    """Read an exchange file; return it, or None with every refusal that its text, its shape or its steps meet.
+
+    `now` is an aware instant. The file is the reader's own: a field that is not known is named.
+    """
+    unclear = ambiguities(raw)
+    if unclear:
+        return None, unclear
     try:
         document = ExchangeFile.model_validate_json(raw)
     except ValidationError as error:
-        return None, field_errors(error)
+        return None, field_errors(error, name_unknown=True)
     errors = check_exchange(document, now=now)
     return (None, errors) if errors else (document, [])
 
@@ -67,7 +74,7 @@ def _within(path: str, errors: Iterable[FieldError]) -> Iterator[FieldError]:
 class _Ledger:
     """What is held at one moment while the steps are read."""
 
-    situation: SituationDraft
+    situation: SituationPart
     today: date
     incidents: dict[str, ExchangeIncident] = field(default_factory=dict)
     decided_on: dict[str, date] = field(default_factory=dict)
@@ -185,7 +192,7 @@ def _check_query(query: ExchangeQuery, steps: int, path: str) -> Iterator[FieldE
         yield FieldError(f"{path}.after_step", "unknown_reference", "The file has fewer steps; name one of them.")
     for name, value in query.params.items():
         if name not in PARAMETERS:
-            yield FieldError(f"{path}.params", "unknown_field", "A parameter is not known; remove it or correct its name.")
+            yield FieldError(f"{path}.params.{name}", "unknown_field", "This parameter is not known; remove it or correct its name.")
         elif value not in PARAMETERS[name]:
             yield FieldError(f"{path}.params.{name}", "unknown_code", "This value is not one the parameter knows; correct it.")
     if query.table == "by_detail" and "field" not in query.params:

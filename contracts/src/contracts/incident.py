@@ -9,7 +9,7 @@ from pydantic import Field
 
 from contracts import vocabulary
 from contracts.model import Code, Count, Day, FieldError, Key, Name, Short, Text, Wire
-from contracts.situation import SituationDraft
+from contracts.situation import SituationPart
 from contracts.vocabulary import CHILD_TYPES, TALLIED_TYPES, WITH_PARTY, Attribution, Sex, ViolationType
 
 Links = Annotated[list[Key], Field(max_length=200)]
@@ -182,7 +182,7 @@ def linked_children(key: str, incident: IncidentCore) -> tuple[int, int, int]:
     )
 
 
-def check_incident(incident: IncidentCore, situation: SituationDraft, *, today: date, first: bool) -> list[FieldError]:
+def check_incident(incident: IncidentCore, situation: SituationPart, *, today: date, first: bool) -> list[FieldError]:
     """Return every reason to refuse an incident at the door, in the order of its fields; nothing else is required.
 
     `today` is the day in the situation's time zone. `first` is False for a revision, which may hold no violation.
@@ -211,7 +211,7 @@ def _check_days(incident: IncidentCore, today: date) -> Iterable[FieldError]:
             yield FieldError("occurred_to", "in_future", "The day lies in the future of the situation's time zone; correct it.")
 
 
-def _check_place(incident: IncidentCore, situation: SituationDraft) -> Iterable[FieldError]:
+def _check_place(incident: IncidentCore, situation: SituationPart) -> Iterable[FieldError]:
     if incident.place is not None and all(place.code != incident.place for place in situation.places):
         yield FieldError(
             "place",
@@ -271,7 +271,7 @@ def _check_children(incident: IncidentCore) -> Iterable[FieldError]:
         seen_groups.add(group.key)
 
 
-def check_attribution(field: str, party: str | None, attribution: Attribution, situation: SituationDraft) -> Iterable[FieldError]:
+def check_attribution(field: str, party: str | None, attribution: Attribution, situation: SituationPart) -> Iterable[FieldError]:
     """Yield what is wrong with one party and the kind of its attribution."""
     if attribution in WITH_PARTY and party is None:
         yield FieldError(f"{field}.party", "missing", "This kind of attribution needs a party; name it or choose `unidentified`.")
@@ -281,7 +281,7 @@ def check_attribution(field: str, party: str | None, attribution: Attribution, s
         yield FieldError(f"{field}.party", "unknown_code", "This party is not in the situation's register; choose one from it.")
 
 
-def _check_perpetrators(incident: IncidentCore, situation: SituationDraft) -> Iterable[FieldError]:
+def _check_perpetrators(incident: IncidentCore, situation: SituationPart) -> Iterable[FieldError]:
     for index, perpetrator in enumerate(incident.perpetrators):
         yield from check_attribution(f"perpetrators[{index}]", perpetrator.party, perpetrator.attribution, situation)
 

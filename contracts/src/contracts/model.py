@@ -1,8 +1,9 @@
 """The one base of every wire model, and the form in which a refusal names a field."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -77,22 +78,29 @@ def field_path(location: tuple[int | str, ...]) -> str:
     return path or "(document)"
 
 
-def field_errors(error: ValidationError) -> list[FieldError]:
+UNION_TAGS: Final = frozenset({"duplicate", "not_duplicate", "same_child", "not_same_child"})
+"""The kinds by which links are told apart. They stand in a location of pydantic's, though they are no part of the document's path."""
+
+
+def field_errors(error: ValidationError, *, name_unknown: bool = False) -> list[FieldError]:
     """Turn a pydantic error into refusals without any submitted value.
 
-    A name the sender invented is a value too: the path of an unknown field ends at its parent.
+    A name the sender invented is a value too: the path of an unknown field ends at its parent, unless `name_unknown` says that the
+    refusal stays with whoever wrote the document.
     """
     found: list[FieldError] = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    for item in error.errors(include_url=False, include_input=False):
         kind = item["type"]
-        location = item["loc"]
+        location = _path_of_document(item["loc"])
         if kind.startswith(("date", "datetime")):
             code, message = "wrong_form", "This must be a date such as 2024-01-31."
         elif kind.startswith(("timezone", "float")):
             code, message = "wrong_form", "This value does not have the form this field needs."
         else:
             code, message = _SENTENCES.get(kind, ("invalid", "This value does not fit the field; see the documentation of the field."))
-        if kind == "extra_forbidden":
+        if kind == "extra_forbidden" and name_unknown:
+            found.append(FieldError(field_path(location), code, message))
+        elif kind == "extra_forbidden":
             found.append(
                 FieldError(
                     field_path(location[:-1]),
@@ -100,9 +108,26 @@ def field_errors(error: ValidationError) -> list[FieldError]:
                     "A field in this object is not known here; remove it or correct its name.",
                 )
             )
+        elif kind.startswith("union_tag"):
+            found.append(_tag_error(kind, location, item["ctx"]))
         else:
             found.append(FieldError(field_path(location), code, message))
     return found
+
+
+def _path_of_document(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Leave out the kind by which pydantic chose a model for an entry of a list."""
+    return tuple(
+        part for number, part in enumerate(location) if number == 0 or part not in UNION_TAGS or not isinstance(location[number - 1], int)
+    )
+
+
+def _tag_error(kind: str, location: tuple[int | str, ...], context: Mapping[str, Any]) -> FieldError:
+    """Name the field that tells models apart: it is missing, or holds none of the words that it knows."""
+    field = field_path((*location, str(context["discriminator"]).strip("'")))
+    if kind == "union_tag_not_found":
+        return FieldError(field, *_SENTENCES["missing"])
+    return FieldError(field, "unknown_code", f"Choose one of {context['expected_tags']}.".replace("'", "`"))
 
 
 def compact(model: BaseModel) -> dict[str, Any]:

@@ -56,14 +56,19 @@ class Policy(Wire):
     quorum_technical: Annotated[int, Field(ge=1, le=1)] = 1
 
 
-class SituationDraft(Wire):
-    """What an operator writes: the register entry without keys and version. Also the `situation` of an exchange file."""
+class SituationPart(Wire):
+    """What the records of a situation are counted by: all that an exchange file holds of its register entry."""
 
     code: Code
     name: Name
     time_zone: Name
     parties: Annotated[list[Party], Field(max_length=2_000)] = []
     places: Annotated[list[Place], Field(max_length=20_000)] = []
+
+
+class SituationDraft(SituationPart):
+    """What an operator writes: the register entry without keys and version."""
+
     policy: Policy = Policy()
 
 
@@ -85,7 +90,7 @@ class Situation(SituationDraft):
         return now.astimezone(self.zone).date()
 
 
-def region_of(situation: SituationDraft, place: str | None) -> str | None:
+def region_of(situation: SituationPart, place: str | None) -> str | None:
     """Return the place of level 1 at or above a place, None without one."""
     by_code = {entry.code: entry for entry in situation.places}
     entry = by_code.get(place) if place is not None else None
@@ -94,7 +99,7 @@ def region_of(situation: SituationDraft, place: str | None) -> str | None:
     return entry.code if entry is not None else None
 
 
-def check_situation(situation: SituationDraft) -> list[FieldError]:
+def check_situation(situation: SituationPart) -> list[FieldError]:
     """Return what makes a register entry unusable: unknown time zone, a code twice, a parent not listed before it with a lower level."""
     errors: list[FieldError] = []
     if situation.time_zone not in available_timezones():

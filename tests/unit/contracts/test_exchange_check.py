@@ -194,11 +194,18 @@ REFUSALS: dict[str, tuple[Change, tuple[str, str]]] = {
     "step that is not there": (put(3, "queries", 0, "after_step"), ("queries[0].after_step", "unknown_reference")),
     "step zero": (put(0, "queries", 0, "after_step"), ("queries[0].after_step", "too_small")),
     "table": (put("totals", "queries", 0, "table"), ("queries[0].table", "unknown_code")),
-    "parameter": (put({"colour": "red"}, "queries", 0, "params"), ("queries[0].params", "unknown_field")),
+    "parameter": (put({"colour": "red"}, "queries", 0, "params"), ("queries[0].params.colour", "unknown_field")),
     "parameter value": (put({"late": "never"}, "queries", 0, "params"), ("queries[0].params.late", "unknown_code")),
     "missing field": (put("by_detail", "queries", 0, "table"), ("queries[0].params.field", "missing")),
-    "unknown field": (put(1, "colour"), ("(document)", "unknown_field")),
-    "unknown field in an incident": (put("x", *I1, "narrative"), (FIRST, "unknown_field")),
+    "unknown field": (put(1, "colour"), ("colour", "unknown_field")),
+    "unknown field in an incident": (put("x", *I1, "narrative"), (f"{FIRST}.narrative", "unknown_field")),
+    "policy": (put({"disclosure_threshold": 5}, "situation", "policy"), ("situation.policy", "unknown_field")),
+    "kind of link": (put("twin", "steps", 0, "links", 0, "kind"), ("steps[0].links[0].kind", "unknown_code")),
+    "link without a kind": (put({"of": "i1/k1"}, "steps", 0, "links", 0), ("steps[0].links[0].kind", "missing")),
+    "end of a link": (put(7, "steps", 0, "links", 0, "violation"), ("steps[0].links[0].violation", "wrong_type")),
+    "unknown field of a link": (put(7, "steps", 0, "links", 0, "since"), ("steps[0].links[0].since", "unknown_field")),
+    "not a number": (put(float("nan"), "queries", 0, "expected"), ("queries[0].expected", "not_json")),
+    "infinity": (put({"a": [float("inf")]}, "queries", 0, "expected"), ("queries[0].expected.a[0]", "not_json")),
     "format": (put("mrm-exchange/2", "format"), ("format", "unknown_code")),
 }
 
@@ -261,6 +268,39 @@ def test_today_is_the_day_in_the_situation() -> None:
         document["situation"]["time_zone"] = "Pacific/Kiritimati"
 
     assert refused(change) == []
+
+
+@pytest.mark.parametrize(
+    ("plain", "doubled", "field"),
+    [
+        ('"boys": 2', '"boys": 2, "boys": 3', f"{FIRST}.violations[0].boys"),
+        ('"format"', '"format": "mrm-exchange/1", "format"', "format"),
+        ('"expected": {}', '"expected": {"a": [{"b": 1, "b": 1}]}', "queries[0].expected.a[0].b"),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused_by_its_path(plain: str, doubled: str, field: str) -> None:
+    accepted, errors = read_exchange(json.dumps(base()).replace(plain, doubled, 1), now=NOW)
+    assert accepted is None
+    assert [(error.field, error.code) for error in errors] == [(field, "twice")]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-Infinity", "NaN"])
+def test_a_number_that_json_does_not_have_is_refused(number: str) -> None:
+    accepted, errors = read_exchange(json.dumps(base()).replace('"expected": {}', f'"expected": {number}'), now=NOW)
+    assert accepted is None
+    assert [(error.field, error.code) for error in errors] == [("queries[0].expected", "not_json")]
+
+
+def test_a_kind_of_link_is_refused_with_those_that_there_are() -> None:
+    document = base()
+    document["steps"][0]["links"][0]["kind"] = "twin"
+    _, [error] = read_exchange(json.dumps(document), now=NOW)
+    assert error.message == "Choose one of `duplicate`, `not_duplicate`, `same_child`, `not_same_child`."
+
+
+def test_a_document_nested_without_end_is_refused() -> None:
+    _, [error] = read_exchange('{"note":' * 100_000, now=NOW)
+    assert (error.field, error.code) == ("(document)", "not_json")
 
 
 def test_not_json_names_the_document() -> None:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from contracts.exchange import ExchangeFile, ExchangeQuery
 from contracts.exchange_check import read_exchange
-from contracts.situation import SituationDraft
+from contracts.situation import SituationPart
 from mrm.client import RefusedError, gathered
 from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output
 from mrm.exchange_differences import as_text, differing_places, question_in_words
@@ -133,7 +133,7 @@ async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
         raise CommandError("Stopped before the end.", remedy="What was sent has been removed again.", code=_TERMINATED) from None
 
 
-def today_in(situation: SituationDraft) -> date:
+def today_in(situation: SituationPart) -> date:
     """Return the day it is in a situation."""
     return datetime.now(UTC).astimezone(ZoneInfo(situation.time_zone)).date()
 

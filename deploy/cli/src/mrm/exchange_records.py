@@ -27,18 +27,18 @@ def steps_of(records: Iterable[Record]) -> list[dict[str, Any]]:
         stage = _ORDER.index(part)
         if name == "incident":
             keys.add(entry["key"])
-        steps[-1].setdefault(part, []).append(_without_absent(entry))
+        steps[-1].setdefault(part, []).append(without_absent(entry))
     return steps
 
 
-def _without_absent(value: Any) -> Any:  # noqa: ANN401 - JSON
+def without_absent(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Leave out what is null: in a file, what is not known is not there."""
     if isinstance(value, dict):
-        return {name: _without_absent(inner) for name, inner in value.items() if inner is not None}
-    return [_without_absent(inner) for inner in value] if isinstance(value, list) else value
+        return {name: without_absent(inner) for name, inner in value.items() if inner is not None}
+    return [without_absent(inner) for inner in value] if isinstance(value, list) else value
 
 
 def situation_part(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an exchange file holds of a register entry."""
-    names = ("code", "name", "time_zone", "parties", "places", "policy")
-    return {name: _without_absent(document[name]) for name in names if name in document}
+    names = ("code", "name", "time_zone", "parties", "places")
+    return {name: without_absent(document[name]) for name in names if name in document}

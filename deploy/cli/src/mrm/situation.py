@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from contracts.model import FieldError, field_errors
-from contracts.situation import RecipientKey, SituationDraft, check_situation
+from contracts.situation import RecipientKey, SituationDraft, SituationPart, check_situation
 from mrm.client import RefusedError
 from mrm.console import DEFAULT_DATA, MISUSED, CommandError, DataOption, JsonOption, Output
 from mrm.installation import Installation, opened
@@ -97,9 +97,9 @@ def read_draft(file: Path) -> dict[str, Any]:
     if isinstance(document, dict) and "format" in document:
         document, prefix = document.get("situation"), "situation."
     try:
-        draft = DraftFile.model_validate_json(json.dumps(document))
+        draft = (SituationPart if prefix else DraftFile).model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise refused_fields(file, [(prefix + entry.field, entry) for entry in field_errors(error)]) from None
+        raise refused_fields(file, [(prefix + entry.field, entry) for entry in field_errors(error, name_unknown=True)]) from None
     errors = check_situation(draft)
     if errors:
         raise refused_fields(file, [(prefix + entry.field, entry) for entry in errors])
@@ -122,7 +122,8 @@ async def _add(data: Path, draft: dict[str, Any]) -> dict[str, Any]:
             if installation.stack is not None:
                 await Journey(installation.api, code).wait_until_known()
         else:
-            body = {"recipients": known["recipients"], "scratch": known.get("scratch", False), "version": known["version"], **draft}
+            kept = {name: known[name] for name in ("recipients", "version", "policy")}
+            body = {**kept, "scratch": known.get("scratch", False), **draft}
             await installation.put_situation(code, body)
         written = await find_situation(installation, code)
     if written is None:
