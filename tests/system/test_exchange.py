@@ -1,9 +1,11 @@
 """The installation proven by files: every exchange file's answers, and coded records that leave and come back the same."""
 
 import json
+import random
 import signal
 import subprocess
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -153,12 +155,79 @@ def test_a_random_situation_that_leaves_and_comes_back_leaves_again_the_same(sta
     assert exported[0] == exported[1] == exported[2]
 
 
-def test_records_are_imported_into_an_empty_situation_only(stack: Stack, tmp_path: Path) -> None:
-    document = read(EXAMPLE)
-    document["situation"]["code"] = f"full-{uuid4().hex[:8]}"
+def test_a_killed_import_goes_on_with_the_same_command_and_ends_as_one_that_was_not(stack: Stack, tmp_path: Path) -> None:
+    """Killed at random moments, each time it is started again; the last one is let through, and one more changes nothing."""
+    seed = seed_of_this_run()
+    print(f"MRM_TEST_SEED={seed} repeats it")
+    rng = random.Random(seed)
+    document = random_file(seed, incidents=60, decisions=120, links=30, queries=30, steps=2)
+    document["situation"]["code"] = code = f"killed-{uuid4().hex[:8]}"
+    queries = [query for query in document.pop("queries") if "after_step" not in query and query["table"] != "exceptions"]
     file = written(tmp_path, document)
-    stack.json("import", "exchange", file)
-    assert "already" in stack.json("import", "exchange", file, expect=1)["error"]["sentence"]
+    for pause in (rng.uniform(0, 3), rng.uniform(3, 7)):
+        importing = begun_import(stack, file, code)
+        time.sleep(pause)
+        importing.kill()
+        importing.communicate(timeout=120)
+    told = stack.json("import", "exchange", file)
+    assert answers(stack, code, queries) == [query["expected"] for query in queries]
+    records, again = records_of(stack, code), stack.json("import", "exchange", file)
+    assert (records_of(stack, code), again["position"]) == (records, told["position"])
+    assert again["stood"] == records
+    with stack.client("verification", "technical") as technical:
+        assert technical.get(f"/v1/situations/{code}/dockets", params={"state": "open"}).json()["items"] == []
+
+
+def begun_import(stack: Stack, file: str, code: str) -> subprocess.Popen[bytes]:
+    """Start an import and wait until its situation is registered."""
+    command = [str(MRM), "import", "exchange", file, "--json", "--data", str(stack.data)]
+    importing = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with stack.client("verification", "operator") as operator:
+        while importing.poll() is None and operator.get(f"/v1/situations/{code}").status_code != 200:
+            time.sleep(0.05)
+    return importing
+
+
+def records_of(stack: Stack, code: str) -> int:
+    """How many records verification holds of a situation."""
+    return int(stack.json("export", "exchange", code, "-o", str(stack.data / "counted.json"))["records"])
+
+
+def test_an_import_that_is_interrupted_says_what_stands_and_that_it_goes_on(stack: Stack, tmp_path: Path) -> None:
+    document = read(EXAMPLE)
+    document["situation"]["code"] = code = f"stopped-{uuid4().hex[:8]}"
+    file = written(tmp_path, document)
+    importing = begun_import(stack, file, code)
+    importing.send_signal(signal.SIGSTOP)  # so that it is still there while another one tries
+    try:
+        other = stack.json("import", "exchange", file, expect=1)
+    finally:
+        importing.send_signal(signal.SIGINT)
+        importing.send_signal(signal.SIGCONT)
+    said, _ = importing.communicate(timeout=120)
+    error = json.loads(said)["error"]
+    assert importing.returncode == 130
+    assert "they stand" in error["sentence"]
+    assert "The same command" in error["remedy"]
+    assert "is running" in other["error"]["sentence"]
+    assert stack.json("import", "exchange", file)["situation"] == code
+
+
+def test_records_are_imported_only_into_a_situation_that_holds_no_others_and_counts_as_the_file_does(stack: Stack, tmp_path: Path) -> None:
+    document = read(EXAMPLE)
+    document["situation"]["code"] = code = f"full-{uuid4().hex[:8]}"
+    stack.json("import", "exchange", written(tmp_path, document))
+    other = deepcopy(document)
+    other["steps"][0]["incidents"][0]["occurred_from"] = "2021-12-31"
+    refused = stack.json("import", "exchange", written(tmp_path, other), expect=1)["error"]["sentence"]
+    assert "already" in refused
+    assert "steps[0].incidents[0]" in refused
+    place = document["situation"]["places"][-1]["code"]
+    document["situation"]["places"][-1]["level"] += 1
+    before = stack.json("situation", "show", code)
+    refused = stack.json("import", "exchange", written(tmp_path, document), expect=1)["error"]["sentence"]
+    assert f"situation.places[{place}].level" in refused
+    assert stack.json("situation", "show", code) == before
 
 
 def test_the_register_takes_a_situation_from_a_file_and_its_next_version(stack: Stack, tmp_path: Path) -> None:

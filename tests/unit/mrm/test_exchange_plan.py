@@ -74,6 +74,19 @@ def test_an_import_takes_decisions_of_the_task_force_as_they_stand() -> None:
     assert [slot for slot, _ in rounds] == ["import"]
 
 
+def test_an_import_fills_in_only_what_a_decision_of_the_file_cannot_do_without_and_says_so() -> None:
+    whole = [decision("focal_point"), decision("technical"), decision()]
+    _, [rounds] = planned(step(incidents=[incident()], decisions=whole), vetted=False)
+    assert [(slot, [line["reason"] for line in lines]) for slot, lines in rounds] == [
+        (slot, ["As recorded in the exchange file."]) for slot in ("focal_point", "technical", "import")
+    ]
+    _, [rounds] = planned(step(incidents=[incident()], decisions=[decision("technical")]), vetted=False)
+    [(first, [filled]), (second, _)] = rounds
+    assert (first, second) == ("focal_point", "technical")
+    assert "a decision of the technical level and none of the focal point before it" in filled["reason"]
+    assert "task force" not in filled["reason"]
+
+
 def test_given_attribution_is_passed_on_an_empty_one_too_and_not_to_filled_stages() -> None:
     _, [rounds] = planned(step(incidents=[incident()], decisions=[decision(attribution=[])]))
     assert [line.get("attribution") for _, [line] in rounds] == [None, None, []]
@@ -167,6 +180,6 @@ def test_records_become_steps_that_keep_their_order() -> None:
     assert steps_of([]) == []
 
 
-def test_a_register_entry_leaves_its_keys_and_version_behind() -> None:
+def test_a_register_entry_leaves_its_keys_its_policy_and_its_version_behind() -> None:
     entry = {"code": "A", "name": "A", "time_zone": "UTC", "parties": [], "places": [], "policy": {}, "recipients": {}, "version": 3}
-    assert set(situation_part(entry)) == {"code", "name", "time_zone", "parties", "places", "policy"}
+    assert set(situation_part(entry)) == {"code", "name", "time_zone", "parties", "places"}

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -33,6 +33,8 @@ class RefusedError(CommandError):
     def __init__(self, service: str, status: int, problem: Mapping[str, Any], *, repeated: bool) -> None:
         self.status = status
         self.problem_code = str(problem.get("code", "unknown"))
+        self.service = service
+        self.problem = problem
         self.fields: list[dict[str, str]] = list(problem.get("errors") or [])
         self.repeated = repeated
         """Whether the request had been sent before without an answer: then a conflict may be its own doing."""
@@ -42,6 +44,12 @@ class RefusedError(CommandError):
             f"{service} refused ({status} {self.problem_code}).{told}{more}",
             remedy=str(problem.get("detail", "")),
         )
+
+    def placed(self, place: Callable[[str], str]) -> Self:
+        """Return the same refusal with its fields named as `place` says, the whole request by the empty name."""
+        fields = self.fields or [{"field": "", "message": self.remedy}]
+        errors = [{**entry, "field": place(entry["field"])} for entry in fields]
+        return type(self)(self.service, self.status, {**self.problem, "errors": errors}, repeated=self.repeated)
 
 
 _SHOWN: Final = 5

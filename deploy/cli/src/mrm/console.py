@@ -4,12 +4,14 @@ With `--json` the last line on standard output is one JSON object, also when the
 standard error.
 """
 
+import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from rich.console import Console, RenderableType
@@ -21,10 +23,13 @@ from local_stack.running import RunningStack, require_running
 OK: Final = 0
 FAILED: Final = 1
 MISUSED: Final = 2
+STOPPED: Final = 128 + signal.SIGINT
+"""Ended by Ctrl-C."""
 
 DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="The data folder that names the stack.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 DEFAULT_DATA: Final = Path("var")
+T = TypeVar("T")
 
 
 class CommandError(Exception):
@@ -61,6 +66,15 @@ def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def run_until_stopped(work: Coroutine[Any, Any, T], *, stopped: Callable[[], tuple[str, str]]) -> T:
+    """Run a command's work; on Ctrl-C raise CommandError with the sentence and the remedy of `stopped`, asked for at that moment."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        sentence, remedy = stopped()
+        raise CommandError(sentence, remedy=remedy, code=STOPPED) from None
 
 
 def running_stack(data: Path) -> RunningStack:

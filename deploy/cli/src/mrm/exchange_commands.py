@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,13 +12,13 @@ from rich.progress import Progress
 
 from contracts.exchange import ExchangeFile
 from mrm.check import read_file, today_in
-from mrm.console import DEFAULT_DATA, CommandError, DataOption, JsonOption, Output
+from mrm.console import DEFAULT_DATA, CommandError, DataOption, JsonOption, Output, run_until_stopped
 from mrm.exchange_journey import apply_steps, size_of
-from mrm.exchange_plan import Plan
 from mrm.exchange_records import situation_part, steps_of
+from mrm.exchange_resumption import find_standing, import_plan, importing_alone, make_ready, records_of, withdraw_own_dockets
+from mrm.exchange_standing import Standing
 from mrm.installation import opened
 from mrm.journey import Journey
-from mrm.people import OFFICER
 from mrm.situation import find_situation
 
 export_app = typer.Typer(help="Take data out of the running system.", no_args_is_help=True)
@@ -62,13 +63,24 @@ def import_exchange(
 ) -> None:
     """Bring the records of an exchange file into its situation, which must be new or empty; both co-chairs accept the decisions.
 
-    Exit 2 when the file is not valid: the field is named and nothing is sent.
+    An import that was ended, however it was, goes on when the same file is imported again: a situation may hold records of that very
+    file and no others. Exit 2 when the file is not valid: the field is named and nothing is sent.
     """
     output = Output(as_json=as_json)
     document = read_file(file)
-    position = asyncio.run(_import_file(data, tokens, document, output))
     code = document.situation.code
-    told = {"situation": code, "steps": len(document.steps), "records": size_of(document), "position": position}
+    progress = _Progress(total=size_of(document))
+
+    def stopped() -> tuple[str, str]:
+        return (
+            f"Stopped: {progress.done} of {progress.total} records have been sent to {code}; they stand.",
+            "The same command with the same file goes on from there.",
+        )
+
+    position = run_until_stopped(
+        _import_file(data, tokens, file=file, document=document, output=output, progress=progress), stopped=stopped
+    )
+    told = {"situation": code, "steps": len(document.steps), "records": progress.total, "stood": progress.stood, "position": position}
     output.result(told, f"{told['records']} records are in {code}, counted up to position {position}.")
 
 
@@ -77,37 +89,42 @@ async def _export_situation(data: Path, tokens: Path | None, code: str) -> dict[
         document = await find_situation(installation, code)
         if document is None:
             raise CommandError(f"No situation {code!r} is registered here.", remedy="`mrm situation list` shows those that are.")
-        records: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            params = {"limit": "500", **({"cursor": cursor} if cursor else {})}
-            page = await installation.api.get("verification", f"/v1/situations/{code}/records", person=OFFICER, params=params)
-            records += page["items"]
-            cursor = page.get("next")
-            if not cursor:
-                break
+        records = await records_of(installation, code)
     return {"format": "mrm-exchange/1", "situation": situation_part(document), "steps": steps_of(records)}
 
 
-async def _import_file(data: Path, tokens: Path | None, document: ExchangeFile, output: Output) -> int:
+@dataclass(slots=True)
+class _Progress:
+    """How many records of a file have come through so far."""
+
+    total: int
+    stood: int = 0
+    done: int = 0
+
+
+async def _import_file(data: Path, tokens: Path | None, *, file: Path, document: ExchangeFile, output: Output, progress: _Progress) -> int:
     code = document.situation.code
     async with opened(data, tokens=tokens) as installation:
-        known = await find_situation(installation, code)
-        journey = Journey(installation.api, code)
-        if known is None:
-            draft = document.situation.model_dump(mode="json", exclude_none=True)
-            if installation.access is not None and installation.access.recipients is not None:
-                draft["recipients"] = installation.access.recipients
-            await installation.register(draft)
-            await journey.wait_until_known()
-        elif known["incidents"]:
-            raise CommandError(
-                f"{code} holds {known['incidents']} incidents already.", remedy="Import into a situation that is new or empty."
-            )
-        plan = Plan(situation=code, today=today_in(document.situation), vetted=False, keep_ids=True)
-        with Progress(console=output.progress) as progress:
-            task = progress.add_task(f"Importing into {code}", total=size_of(document))
-            positions = await apply_steps(journey, document, plan, told=lambda more: progress.advance(task, more))
+        with importing_alone(installation, file, code):
+            known = await find_situation(installation, code)
+            await make_ready(installation, document, known)
+            today = today_in(document.situation)
+            standing = await find_standing(installation, document, today) if known is not None and known["incidents"] else Standing()
+            progress.stood = standing.size
+            if standing.size:
+                output.note(f"{code} holds {standing.size} records of this file already; they stay as they are.")
+            plan = import_plan(code, today, standing)
+            with Progress(console=output.progress) as shown:
+                task = shown.add_task(f"Importing into {code}", total=progress.total)
+
+                def told(more: int) -> None:
+                    progress.done += more
+                    shown.advance(task, more)
+
+                journey = Journey(installation.api, code)
+                positions = await apply_steps(journey, document, plan, told=told)
+            if progress.stood:
+                await withdraw_own_dockets(installation, document)
     return positions[-1] if positions else 0
 
 

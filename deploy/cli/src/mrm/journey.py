@@ -1,8 +1,10 @@
 """What people do with a situation: report, vet, decide, link, wait until it is counted, ask. Shared by demo, check and import."""
 
 import asyncio
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,18 +77,22 @@ class Journey:
                 return
             await asyncio.sleep(_POLL)
 
-    async def submit(self, reports: Sequence[Mapping[str, Any]], *, told: Told = _silent) -> None:
-        """Send reports as the monitor, several at once; one that carries a revision above 1 replaces its incident."""
+    async def submit(self, reports: Sequence[Mapping[str, Any]], *, told: Told = _silent, places: Sequence[str] = ()) -> None:
+        """Send reports as the monitor, several at once; one that carries a revision above 1 replaces its incident.
+
+        With `places`, a refusal names fields by where the reports come from; so do the acts below.
+        """
         gate = asyncio.Semaphore(CONCURRENCY)
 
-        async def send(report: Mapping[str, Any]) -> None:
+        async def send(number: int, report: Mapping[str, Any]) -> None:
             revised = int(report.get("revision") or 1) > 1
             path = f"/v1/incidents/{report['key']}/revisions" if revised else "/v1/incidents"
             async with gate:
-                await self.api.post("intake", path, report, person=MONITOR)
+                with _placed(places[number : number + 1]):
+                    await self.api.post("intake", path, report, person=MONITOR)
             told(1)
 
-        await gathered(send(report) for report in reports)
+        await gathered(send(number, report) for number, report in enumerate(reports))
 
     async def counters(self) -> dict[str, int]:
         """Return what verification has recorded: incidents, revisions, refused revisions, and facts it published."""
@@ -104,28 +110,46 @@ class Journey:
 
         await _wait_for(arrived, incidents + revisions, told=told, what="reports to reach verification")
 
-    async def decide(self, stage: str, decisions: Sequence[Mapping[str, Any]], *, told: Told = _silent, size: int = BATCH) -> None:
+    async def decide(
+        self,
+        stage: str,
+        decisions: Sequence[Mapping[str, Any]],
+        *,
+        told: Told = _silent,
+        size: int = BATCH,
+        places: Sequence[str] = (),
+    ) -> None:
         """Record decisions of an earlier stage in their order, as the person of that stage."""
         person = FOCAL if stage == "focal_point" else TECHNICAL
-        for batch in batches([{**decision, "stage": stage} for decision in decisions], size):
-            await self.api.post("verification", f"/v1/situations/{self.situation}/decisions", {"decisions": batch}, person=person)
+        path = f"/v1/situations/{self.situation}/decisions"
+        for number, batch in enumerate(batches([{**decision, "stage": stage} for decision in decisions], size)):
+            with _placed(places[number * size :]):
+                await self.api.post("verification", path, {"decisions": batch}, person=person)
             told(len(batch))
 
     async def decide_together(
-        self, lines: Sequence[Mapping[str, Any]], *, kind: str = "decisions", told: Told = _silent, size: int = BATCH
+        self,
+        lines: Sequence[Mapping[str, Any]],
+        *,
+        kind: str = "decisions",
+        told: Told = _silent,
+        size: int = BATCH,
+        places: Sequence[str] = (),
     ) -> None:
         """Let the technical level propose dockets and both co-chairs approve each; their lines become decisions in order."""
         path = f"/v1/situations/{self.situation}/dockets"
-        for batch in batches(lines, size):
-            docket = await self.api.post("verification", path, {"kind": kind, "lines": batch}, person=TECHNICAL)
-            for person in (COCHAIR_UN, COCHAIR_UNICEF):
-                await self.api.post("verification", f"{path}/{docket['docket']}/approvals", {}, person=person)
+        for number, batch in enumerate(batches(lines, size)):
+            with _placed(places[number * size :]):
+                docket = await self.api.post("verification", path, {"kind": kind, "lines": batch}, person=TECHNICAL)
+                for person in (COCHAIR_UN, COCHAIR_UNICEF):
+                    await self.api.post("verification", f"{path}/{docket['docket']}/approvals", {}, person=person)
             told(len(batch))
 
-    async def link(self, links: Sequence[Mapping[str, Any]], *, told: Told = _silent) -> None:
+    async def link(self, links: Sequence[Mapping[str, Any]], *, told: Told = _silent, places: Sequence[str] = ()) -> None:
         """Make or undo links in their order, as the focal point."""
-        for batch in batches(links, BATCH):
-            await self.api.post("verification", f"/v1/situations/{self.situation}/links", {"links": batch}, person=FOCAL)
+        for number, batch in enumerate(batches(links, BATCH)):
+            with _placed(places[number * BATCH :]):
+                await self.api.post("verification", f"/v1/situations/{self.situation}/links", {"links": batch}, person=FOCAL)
             told(len(batch))
 
     async def wait_until_counted(self, *, told: Told = _silent) -> int:
@@ -156,6 +180,28 @@ class Journey:
         except RefusedError as error:
             return error.status == _NOT_FOUND
         return False
+
+
+@contextmanager
+def _placed(places: Sequence[str]) -> Iterator[None]:
+    """Let a refusal of one report, or of a batch's entries, name the places they come from; without places it stays as it is."""
+    try:
+        yield
+    except RefusedError as error:
+        if not places:
+            raise
+        raise error.placed(lambda field: place_of(field, places)) from None
+
+
+def place_of(field: str, places: Sequence[str]) -> str:
+    """Write `lines[3].decided_on` as a field of the fourth place, and a report's `victims[0].age` as one of the only place."""
+    entry = _ENTRY.match(field)
+    if entry is not None and int(entry[1]) < len(places):
+        return places[int(entry[1])] + field[entry.end() :]
+    return f"{places[0]}.{field}".rstrip(".")
+
+
+_ENTRY: Final = re.compile(r"(?:decisions|lines|links)\[(\d+)\]")
 
 
 async def _wait_for(reached: Callable[[], Any], goal: int, *, told: Told, what: str) -> None:
