@@ -158,6 +158,8 @@ async def test_a_window_that_overlaps_a_shared_one_is_refused_with_a_remedy(aggr
         assert (answer.status_code, answer.json()["code"]) == (409, "release.overlapping_window")
         assert answer.headers["content-type"] == "application/problem+json"
         assert "share that same one again" in answer.json()["detail"]
+    described = (await aggregation.client.get("/openapi.json")).json()["paths"]
+    assert all("409" in described[f"/v1/situations/{{situation}}/{path}"]["get"]["responses"] for path in ("ghn", "tables/{table}"))
     assert len((await aggregation.get(releases)).json()["items"]) == 1
     half = {"from": "2022-07-01", "to": "2023-01-01"}
     beside = await aggregation.post(releases, {"release": str(uuid4()), **half})

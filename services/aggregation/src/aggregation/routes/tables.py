@@ -12,7 +12,7 @@ from aggregation.domain.questions import Form, Question, Refusal, question_for, 
 from aggregation.domain.tables import GHN, RULES_VERSION, TABLES, Table, rules_of
 from aggregation.store import ledger
 from aggregation.store.ledger import Moment
-from chassis.http import Caller, allowed
+from chassis.http import Caller, allowed, problem_responses
 from chassis.service import Service
 from chassis.storage import Tx
 from contracts import answers as documents
@@ -47,7 +47,7 @@ async def read_position(request: Request, situation: str, caller: Reader) -> Res
 @router.get(
     "/v1/situations/{situation}/tables/{table}",
     response_model=None,
-    responses=documents.tagged_responses("The table.", documents.any_table_answer()),
+    responses=documents.tagged_responses("The table.", documents.any_table_answer()) | problem_responses(409),
     openapi_extra=asking.described(*asking.QUESTION, *asking.PAGE),
     summary="One table",
 )
@@ -93,7 +93,7 @@ async def read_contributors(request: Request, situation: str, table: str, caller
 @router.get(
     "/v1/situations/{situation}/ghn",
     response_model=None,
-    responses=documents.tagged_responses("The fourteen tables.", documents.any_ghn_answer()),
+    responses=documents.tagged_responses("The fourteen tables.", documents.any_ghn_answer()) | problem_responses(409),
     openapi_extra=asking.described(*asking.QUESTION, *asking.PAGE),
     summary="The fourteen tables of the Global Horizontal Note",
 )
