@@ -53,6 +53,8 @@ class PendingEvent:
     event_id: UUID
     event: Event
     subject: str
+    new: bool = False
+    """Whether nobody can have made this event before: its cause was made with its transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +128,15 @@ U = TypeVar("U", bound=Unit)
 class Tx:
     """A named transaction. Audit entries, events and units are buffered and written, batched, just before the commit."""
 
-    def __init__(self, connection: asyncpg.Connection, *, name: str, cause: UUID, actor: str, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection, *, name: str, actor: str, cause: UUID | None = None, recorder: Recorder | None = None
+    ) -> None:
         self.connection = connection
         self._recorder = recorder
         self.name = name
-        self.cause = cause
+        self.cause = cause or uuid4()
         """The event or request that made this transaction; ids of consequences are UUIDv5 of it."""
+        self._own_cause = self.cause if cause is None else None
         self.actor = actor
         self.received: bytes | None = None
         """The message that is being handled, as it came: still sealed; None outside a handler."""
@@ -173,7 +178,7 @@ class Tx:
         """Let an event leave with this transaction; returns its id, derived from the cause and its place among the cause's events."""
         self._ordinal += 1
         event_id = self.derived_id(f"{event.type}/{subject}/{self._ordinal}")
-        self._pending.append(PendingEvent(event_id=event_id, event=event, subject=subject))
+        self._pending.append(PendingEvent(event_id=event_id, event=event, subject=subject, new=self.cause == self._own_cause))
         return event_id
 
     def audit(
@@ -314,7 +319,7 @@ class Database:
     async def transaction(self, name: str, *, by: Acting, cause: UUID | None = None) -> AsyncIterator[Tx]:
         """Run a named read-committed transaction: commit with its audit entries and outbox rows together, or nothing at all."""
         async with self._connection() as connection:
-            tx = Tx(connection, name=name, cause=cause or uuid4(), actor=by.subject, recorder=self.recorder)
+            tx = Tx(connection, name=name, cause=cause, actor=by.subject, recorder=self.recorder)
             async with connection.transaction():
                 await _limit_rows(connection, by.row_scope)
                 yield tx
@@ -327,7 +332,7 @@ class Database:
     async def reading(self, name: str, *, by: Acting) -> AsyncIterator[Tx]:
         """Run a read-only, repeatable-read transaction: one consistent picture for a whole answer."""
         async with self._connection() as connection:
-            tx = Tx(connection, name=name, cause=uuid4(), actor=by.subject)
+            tx = Tx(connection, name=name, actor=by.subject)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await _limit_rows(connection, by.row_scope)
                 yield tx
@@ -340,7 +345,7 @@ class Database:
         as the pool has connections would wait for one another.
         """
         async with self._connection(apart=True) as connection:
-            tx = Tx(connection, name=name, cause=uuid4(), actor=SYSTEM.subject)
+            tx = Tx(connection, name=name, actor=SYSTEM.subject)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await _limit_rows(connection, SYSTEM.row_scope)
                 yield tx
@@ -389,5 +394,4 @@ async def _speak_json(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=_encode, decoder=json.loads, schema="pg_catalog")
 
 
-def _encode(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -16,6 +16,7 @@ from chassis.sealing.keys import Signer
 from chassis.sealing.trust import Trust
 
 SALT_BYTES: Final = 32
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _LEAF_CONTEXT: Final = b"mrm-audit/1 leaf\0"
 _SIGNATURE_CONTEXT: Final = b"mrm-audit/1 entry\0"
 
@@ -53,7 +54,7 @@ class Entry:
             "subject": self.subject_ref,
             "v": 1,
         }
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return _ENCODER.encode(document).encode()
 
     def leaf(self) -> bytes:
         """Return the content of the entry's leaf: 32 bytes of HMAC-SHA256 under the row's own random salt."""

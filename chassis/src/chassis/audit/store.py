@@ -61,30 +61,30 @@ class Search:
 
 async def add_entries(tx: Tx, rows: Sequence[SignedEntry]) -> None:
     """Insert entries in the order given and note that they have no place in the tree yet."""
-    ids = [row.entry.id for row in rows]
-    await tx.executemany(
+    entries = [row.entry for row in rows]
+    await tx.execute(
         """
-        insert into audit_entries (id, at, actor, action, situation, subject_ref, detail, cause, salt, signed_by, signature)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        """,
-        [
-            (
-                row.entry.id,
-                row.entry.at,
-                row.entry.actor,
-                row.entry.action,
-                row.entry.situation,
-                row.entry.subject_ref,
-                row.entry.detail,
-                row.entry.cause,
-                row.entry.salt,
-                row.signed_by,
-                row.signature,
+        with written as (
+            insert into audit_entries (id, at, actor, action, situation, subject_ref, detail, cause, salt, signed_by, signature)
+            select * from unnest(
+                $1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::uuid[], $9::bytea[],
+                $10::text[], $11::bytea[]
             )
-            for row in rows
-        ],
+        )
+        insert into audit_pending (entry) select * from unnest($1::uuid[])
+        """,
+        [entry.id for entry in entries],
+        [entry.at for entry in entries],
+        [entry.actor for entry in entries],
+        [entry.action for entry in entries],
+        [entry.situation for entry in entries],
+        [entry.subject_ref for entry in entries],
+        [entry.detail for entry in entries],
+        [entry.cause for entry in entries],
+        [entry.salt for entry in entries],
+        [row.signed_by for row in rows],
+        [row.signature for row in rows],
     )
-    await tx.execute("insert into audit_pending (entry) select * from unnest($1::uuid[])", ids)
 
 
 async def try_lock(tx: Tx) -> bool:

@@ -57,7 +57,8 @@ class EventSealer:
         The number of a subject is locked until the commit, so ids in the outbox rise in the order of each subject's numbers.
         Raises NotFound for an event of a situation that is unknown or removed.
         """
-        present = await store.list_present(tx, [event.event_id for event in pending])
+        doubtful = [event.event_id for event in pending if not event.new]
+        present = await store.list_present(tx, doubtful) if doubtful else set()
         new = {event.event_id: event for event in pending if event.event_id not in present}
         numbered = await self._numbered(tx, list(new.values()))
         values = []

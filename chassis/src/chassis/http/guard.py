@@ -139,6 +139,8 @@ class _Exchange:
         """Swallow what is left of a body that nobody wants, so that the client gets to read the answer; says whether all came."""
         if not self.received and any(name == b"expect" for name, _ in self.scope["headers"]):
             return self.complete  # the client waits for our word before it sends anything
+        if self.complete:
+            return True
         now = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(min(now + DRAIN_SECONDS, self.deadline)):

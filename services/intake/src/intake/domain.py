@@ -14,6 +14,7 @@ from uuid import UUID
 from contracts.incident import IncidentReport
 
 RECEIPT_TYPE: Final = "mrm-receipt"
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 LIST_ORDER: Final = (datetime, str, UUID)
 """Kinds of the sort key of a monitor's own list: received_at, situation, incident."""
 
@@ -29,7 +30,7 @@ def canonical_content(report: IncidentReport) -> bytes:
 
 def canonical(document: Mapping[str, Any]) -> bytes:
     """Encode a document so that the same content is the same bytes."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(document).encode()
 
 
 class Marks:
