@@ -1,6 +1,7 @@
 """`mrm rebuild`: recompute figures from the ledger beside the live ones, compare to the last unit, swap — or say where they differ."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,13 +30,18 @@ def rebuild(
     """
     output = Output(as_json=as_json)
     results = asyncio.run(_rebuild(data, situation, output))
-    table = Table("Situation", "Outcome", "Facts", "Rows compared", "First difference", title="Rebuilt", title_justify="left")
+    differences = sum(result["state"] != "swapped" for result in results)
+    output.result({"situations": results, "differences": differences}, table_of(results))
+    return FAILED if differences else 0
+
+
+def table_of(results: Iterable[Mapping[str, Any]]) -> Table:
+    """Return what is shown; a fact is one position of the ledger, compared with all rows that it left."""
+    table = Table("Situation", "Outcome", "Facts replayed", "Facts compared", "First difference", title="Rebuilt", title_justify="left")
     for result in results:
         difference = "" if result["difference"] is None else str(result["difference"])
         table.add_row(result["situation"], result["state"], str(result["replayed"]), str(result["compared"]), difference)
-    differences = sum(result["state"] != "swapped" for result in results)
-    output.result({"situations": results, "differences": differences}, table)
-    return FAILED if differences else 0
+    return table
 
 
 async def _rebuild(data: Path, situation: str | None, output: Output) -> list[dict[str, Any]]:
