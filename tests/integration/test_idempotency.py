@@ -17,12 +17,12 @@ from chassis.http.once import HEADER
 from chassis.http.openapi import describe
 from chassis.sealing.opening_keys import generate_opening_key
 from chassis.storage import SYSTEM
-from contracts.situation import RecipientKey
 from support.apps import SERVICES, build_app
 from support.exporting import OFFICER, RunningExport
 from support.running_aggregation import RunningAggregation, aggregation
 from support.stack import as_system
 from support.vetting import PEOPLE, SITUATION, RunningVerification, decision, line
+from support.vouched import vouched
 
 __all__ = ["aggregation"]
 EXAMPLE = Path(__file__).parents[1] / "data" / "exchange" / "example.json"
@@ -312,9 +312,8 @@ async def test_answers_are_forgotten_after_a_fortnight_and_with_their_situation(
 async def test_a_snapshot_without_an_id_is_frozen_once(aggregation: RunningAggregation) -> None:
     coder, _ = await aggregation.house.load(json.loads(EXAMPLE.read_text("utf-8")))
     situation = coder.names.situation
-    export_key = generate_opening_key("export", situation).public
     known = await aggregation.service.register.get(situation)
-    recipients = {"export": [RecipientKey(id=export_key.id, public=export_key.base64)]}
+    recipients = {"export": [vouched(generate_opening_key("export", situation))]}
     async with aggregation.service.database.transaction("register", by=SYSTEM) as tx:
         await aggregation.service.register.save(tx, known.model_copy(update={"version": 2, "recipients": recipients}))
     token = aggregation.issuer.token("olga", f"/{situation}/officer")

@@ -27,6 +27,7 @@ from chassis.sealing.keys import KeyFolder, SigningKey, generate_signing_key
 from chassis.sealing.opening import SealedOpener
 from chassis.sealing.opening_keys import FileKeyProvider, OpeningKey, generate_opening_key
 from chassis.sealing.trust import Trust
+from chassis.sealing.vouchers import VOUCHING, vouch
 from chassis.settings import ServiceSettings
 from chassis.storage import SYSTEM, Database, Tx, is_transient
 from contracts.events import EVENTS, Event, EventsConfirmed, SituationRegistered, ViolationLinked
@@ -70,14 +71,16 @@ class House:
     def keys_dir(self, service: str) -> Path:
         return self.folder / "keys" / service
 
+    def vouched(self, key: OpeningKey) -> RecipientKey:
+        """A key's entry in a register document, vouched for by the service that must do it."""
+        return vouch(key.public, self.signing[VOUCHING[key.public.holder]])
+
     def situation(self, code: str = SITUATION, *, version: int = 1, **changes: Any) -> Situation:
         for holder in HOLDERS:
             if (holder, code) not in self.opening:
                 key = self.opening[holder, code] = generate_opening_key(holder, code)
                 key.save(self.keys_dir(holder))
-        recipients = {
-            holder: [RecipientKey(id=self.opening[holder, code].id, public=self.opening[holder, code].public.base64)] for holder in HOLDERS
-        }
+        recipients = {holder: [self.vouched(self.opening[holder, code])] for holder in HOLDERS}
         return Situation(code=code, name="Ü محافظة", time_zone="Asia/Kabul", recipients=recipients, version=version, **changes)
 
 
@@ -238,7 +241,7 @@ async def another_process(party: Party) -> Party:
 def _parts(name: str, house: House, source: ServiceDatabase, stop_after_parked: int) -> tuple[Database, Register, EventSealer, Receiver]:
     database = Database(source.app_url)
     register = Register(database)
-    events = EventSealer(name, keys=KeyFolder(house.keys_dir(name)), register=register)
+    events = EventSealer(name, keys=KeyFolder(house.keys_dir(name)), register=register, trust=house.trust)
     database.outbox = events
     database.recorder = Recorder(name, lambda: events.signer)
     receiver = Receiver(name, database=database, register=register, trust=house.trust, stop_after_parked=stop_after_parked)

@@ -31,6 +31,7 @@ from local_stack.postgres import PostgresServer
 from support.databases import migrated_database
 from support.issuer import Issuer
 from support.rates import UNHURRIED
+from support.vouched import PINNED, entry
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +66,7 @@ def situation_document(code: str, keys: OpeningKey, **changes: Any) -> Situation
                 {"code": "group_1", "type": "armed_group", "name": "Armed group 1"},
             ],
             "places": [{"code": "XA01", "name": "North", "level": 1}, {"code": "XA0102", "name": "Town", "level": 2, "parent": "XA01"}],
-            "recipients": {"verification": [{"id": keys.stored.id, "public": keys.public.base64}]},
+            "recipients": {"verification": [entry(keys)]},
             "version": 1,
             **changes,
         },
@@ -127,7 +128,7 @@ async def running_intake(server: PostgresServer, issuer: Issuer, folder: Path, *
     signing = generate_signing_key("intake")
     signing.save(keys)
     trust_file = folder / "trust.json"
-    Trust().with_signing(signing.public).save(trust_file)
+    Trust().with_signing(signing.public, *PINNED).save(trust_file)
     service, app = build(
         IntakeSettings(
             database_url=SecretStr(database.app_url),

@@ -30,6 +30,7 @@ from support.edge import served
 from support.issuer import Issuer
 from support.rates import UNHURRIED
 from support.stack import NewDatabase
+from support.vouched import PINNED, entry
 
 OFFICER = ("olga", "/AFG/officer")
 UN = ("una", "/AFG/cochair_un")
@@ -46,7 +47,7 @@ def afghanistan(key: OpeningKey, **changes: Any) -> Situation:
         "time_zone": "Asia/Kabul",
         "parties": [{"code": code, "type": "armed_group", "name": name} for code, name in PARTIES.items()],
         "places": [{"code": "AF01", "name": "Kabul", "level": 1}],
-        "recipients": {"recipient": [{"id": key.stored.id, "public": key.public.base64}]},
+        "recipients": {"recipient": [entry(key)]},
         "version": 1,
     }
     return Situation.model_validate(document | changes, strict=False)
@@ -149,7 +150,7 @@ async def export(new_migrated_database: NewDatabase, issuer: Issuer, tmp_path: P
     signing.save(keys)
     for signer in submission:
         signer.save(keys)
-    trust = Trust().with_signing(signing.public).with_submission(*(signer.public for signer in submission))
+    trust = Trust().with_signing(signing.public, *PINNED).with_submission(*(signer.public for signer in submission))
     trust_file = tmp_path / "trust.json"
     trust.save(trust_file)
     service, app = build(settings(database, keys_dir=keys, trust_file=trust_file, issuer=issuer.url))

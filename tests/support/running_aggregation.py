@@ -18,13 +18,13 @@ from chassis.sealing.trust import Trust
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.storage import SYSTEM
-from contracts.situation import RecipientKey
 from local_stack.postgres import PostgresServer
 from support.counting import House
 from support.databases import migrated_database
 from support.edge import served
 from support.issuer import Issuer
 from support.rates import UNHURRIED
+from support.vouched import PINNED, vouched
 
 
 @dataclass
@@ -67,8 +67,8 @@ class RunningAggregation:
     async def seal_for_export(self, situation: str) -> None:
         """Let the register name a key of export for a situation, so that snapshots can leave."""
         known = await self.service.register.get(situation)
-        key = generate_opening_key("export", situation).public
-        changed = known.model_copy(update={"version": 2, "recipients": {"export": [RecipientKey(id=key.id, public=key.base64)]}})
+        key = generate_opening_key("export", situation)
+        changed = known.model_copy(update={"version": 2, "recipients": {"export": [vouched(key)]}})
         async with self.service.database.transaction("register", by=SYSTEM) as tx:
             await self.service.register.save(tx, changed)
 
@@ -82,7 +82,7 @@ async def aggregation(postgres_server: PostgresServer, tmp_path_factory: pytest.
     signing = generate_signing_key("aggregation")
     signing.save(keys)
     trust_file = tmp_path / "trust.json"
-    Trust().with_signing(signing.public).save(trust_file)
+    Trust().with_signing(signing.public, *PINNED).save(trust_file)
     service, app = build(
         ServiceSettings(
             database_url=SecretStr(database.app_url),

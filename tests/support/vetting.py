@@ -31,6 +31,7 @@ from support.issuer import Issuer
 from support.rates import UNHURRIED
 from support.sealing import KeysInMemory
 from support.stack import NewDatabase
+from support.vouched import PINNED, entry
 from verification.app import build
 from verification.desk import Desk
 from verification.handlers import Handlers
@@ -105,7 +106,7 @@ class RunningVerification:
                 {"code": "group_1", "type": "armed_group", "name": "Armed group 1"},
             ],
             "places": [{"code": "XA01", "name": "North", "level": 1}, {"code": "XA0102", "name": "Town", "level": 2, "parent": "XA01"}],
-            "recipients": {holder: [{"id": key.stored.id, "public": key.public.base64}] for holder, key in keys.items()},
+            "recipients": {holder: [entry(key)] for holder, key in keys.items()},
             **changes,
         }
 
@@ -278,7 +279,7 @@ async def vetting(new_migrated_database: NewDatabase, issuer: Issuer, tmp_path: 
     database = await new_migrated_database("verification")
     signing, intake = generate_signing_key("verification"), generate_signing_key("intake")
     signing.save(tmp_path / "keys")
-    Trust().with_signing(signing.public, intake.public).save(tmp_path / "trust.json")
+    Trust().with_signing(signing.public, intake.public, *PINNED).save(tmp_path / "trust.json")
     service, desk, app, opener = build(
         VerificationSettings(
             database_url=SecretStr(database.app_url),

@@ -25,6 +25,7 @@ class Register:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._documents: dict[str, Situation] = {}
+        self._stamps: dict[str, store.Stamp] = {}
         self._checked_at = -FRESH_SECONDS
         self._refreshing = asyncio.Lock()
         self.on_removed: Removal | None = None
@@ -58,10 +59,18 @@ class Register:
         """Return the newest version there ever was under a code, 0 for none; removed situations count."""
         return await store.newest_version(tx, code)
 
-    async def save(self, tx: Tx, document: Situation) -> bool:
-        """Keep a document if it is the newest of its situation and say so; a removed one takes every row of the situation along."""
+    async def save(self, tx: Tx, document: Situation, *, whatever_is_kept: bool = False) -> bool:
+        """Keep a document if it is the newest of its situation and say so; a removed one takes every row of the situation along.
+
+        With `whatever_is_kept` the version of the kept one does not matter.
+        """
         saved = await store.save_document(
-            tx, code=document.code, version=document.version, document=json.loads(document.model_dump_json()), removed=document.removed
+            tx,
+            code=document.code,
+            version=document.version,
+            document=json.loads(document.model_dump_json()),
+            removed=document.removed,
+            over_any=whatever_is_kept,
         )
         if not saved:
             return False
@@ -73,8 +82,12 @@ class Register:
         return True
 
     async def situation_registered(self, event: SituationRegistered, tx: Tx) -> None:
-        """Keep the newest document of a situation."""
-        await self.save(tx, event.document)
+        """Keep the newest document of a situation.
+
+        That it is the newest was settled by the number that verification signed. What stands in the kept copy is not asked: a copy
+        changed behind our back, its version raised, would otherwise outlive the genuine entry that mends it.
+        """
+        await self.save(tx, event.document, whatever_is_kept=True)
 
     def expire(self) -> None:
         """Look at the table again before the next answer."""
@@ -89,12 +102,12 @@ class Register:
                 return  # somebody else looked while this waited
             started_at = time.monotonic()
             async with self._database.reading_apart("refresh_register") as tx:
-                versions = await store.list_versions(tx)
-                known = {code: document.version for code, document in self._documents.items()}
-                changed = [code for code, version in versions.items() if known.get(code) != version]
+                stamps = await store.list_stamps(tx)
+                changed = [code for code, stamp in stamps.items() if self._stamps.get(code) != stamp]
                 documents = await store.list_documents(tx, changed) if changed else {}
-            fresh = {code: self._documents[code] for code in versions if code not in documents and code in self._documents}
+            fresh = {code: self._documents[code] for code in stamps if code not in documents and code in self._documents}
             self._documents = fresh | {code: _parsed(document) for code, document in documents.items()}
+            self._stamps = stamps
             self._checked_at = started_at
 
 

@@ -1,14 +1,18 @@
 """SQL of the register's copy."""
 
+from datetime import datetime
 from typing import Any
 
 from chassis.storage import Tx
 
+Stamp = tuple[int, datetime]
+"""Version of a document and when it was written here: what tells it from the one that stood there before."""
 
-async def list_versions(tx: Tx) -> dict[str, int]:
-    """Return the version of every situation that is not removed, by code."""
-    rows = await tx.fetch("select code, version from situations where not removed")
-    return {row["code"]: row["version"] for row in rows}
+
+async def list_stamps(tx: Tx) -> dict[str, Stamp]:
+    """Return the stamp of every situation that is not removed, by code."""
+    rows = await tx.fetch("select code, version, received_at from situations where not removed")
+    return {row["code"]: (row["version"], row["received_at"]) for row in rows}
 
 
 async def list_documents(tx: Tx, codes: list[str]) -> dict[str, str]:
@@ -29,14 +33,14 @@ async def newest_version(tx: Tx, code: str) -> int:
     return version or 0
 
 
-async def save_document(tx: Tx, *, code: str, version: int, document: dict[str, Any], removed: bool) -> bool:
-    """Keep the document if no newer one is there; returns whether it was kept."""
+async def save_document(tx: Tx, *, code: str, version: int, document: dict[str, Any], removed: bool, over_any: bool) -> bool:
+    """Keep the document if no newer one is there, with `over_any` in any case; returns whether it was kept."""
     saved = await tx.fetchval(
         """
         insert into situations as kept (code, version, document, removed, received_at) values ($1, $2, $3, $4, $5)
         on conflict (code) do update
         set version = excluded.version, document = excluded.document, removed = excluded.removed, received_at = excluded.received_at
-        where kept.version < excluded.version
+        where $6 or kept.version < excluded.version
         returning true
         """,
         code,
@@ -44,6 +48,7 @@ async def save_document(tx: Tx, *, code: str, version: int, document: dict[str, 
         document,
         removed,
         tx.now,
+        over_any,
     )
     return saved is not None
 

@@ -12,17 +12,20 @@ from chassis.audit.sequencer import GROW_SECONDS, Sequencer
 from chassis.delivery.outbox import EventSealer
 from chassis.delivery.receiver import Receiver
 from chassis.identity import TokenVerifier
+from chassis.recipients import UNVOUCHED_KEY, is_vouched
 from chassis.register import Register, Removal
 from chassis.sealing.keys import KeyFolder
 from chassis.sealing.signed import Opener
 from chassis.sealing.trust import Trust
 from chassis.settings import ServiceSettings
 from chassis.storage import SYSTEM, Database, Handler
-from chassis.telemetry import add_name
+from chassis.telemetry import add_name, get_logger
 from contracts.events import Event
 
 FORGET_SECONDS: Final = 3600.0
+LOOK_AT_KEYS_SECONDS: Final = 5.0
 FORGET_SESSIONS_SECONDS: Final = 300.0
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
     keys = KeyFolder(settings.keys_dir)
     trust = Trust.load(settings.trust_file)
     register = Register(database)
-    events = EventSealer(name, keys=keys, register=register)
+    events = EventSealer(name, keys=keys, register=register, trust=trust)
     database.outbox = events
     database.recorder = Recorder(name, lambda: events.signer)
     return Service(
@@ -88,6 +91,7 @@ def assemble(name: str, settings: ServiceSettings) -> Service:
             "process": "starting",
             "database": "not connected yet",
             "row_security": "not looked at yet",
+            "opening_keys": "not looked at yet",
             "kafka": "not connected yet",
             "relay": "not started yet",
             "consumer": "not started yet",
@@ -113,7 +117,19 @@ def run(
     service.register.on_removed = on_situation_removed
     service.receiver.configure(handlers, opener)
     growing = Job(name="audit_record", every_seconds=GROW_SECONDS, run=service.record.run)
-    run_process(service, app, (*jobs, growing, _forgetting(service), _forgetting_sessions(service)))
+    run_process(service, app, (*jobs, growing, looking_at_keys(service), _forgetting(service), _forgetting_sessions(service)))
+
+
+def looking_at_keys(service: Service) -> Job:
+    """Return the job that keeps readiness true to whether this service's copy of the register lists only keys that are vouched for."""
+
+    async def look() -> None:
+        bad = [document.code for document in await service.register.all() if not is_vouched(document, service.trust)]
+        for situation in bad:
+            log.error("unvouched_key_listed", situation=situation, code=UNVOUCHED_KEY)
+        service.health["opening_keys"] = UNVOUCHED_KEY if bad else "ok"
+
+    return Job(name="look_at_keys", every_seconds=LOOK_AT_KEYS_SECONDS, run=look)
 
 
 def _forgetting(service: Service) -> Job:

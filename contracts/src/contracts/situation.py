@@ -37,10 +37,15 @@ class Place(Wire):
 
 
 class RecipientKey(Wire):
-    """A public opening key: base64 of the raw ML-KEM-768 and X25519 parts, 1,216 bytes."""
+    """A public opening key: base64 of the raw ML-KEM-768 and X25519 parts, 1,216 bytes; and who says that it is the holder's.
+
+    `voucher` is base64 of the Ed25519 signature by the pinned signing key `vouched_by`; nothing is sealed to a key without a sound one.
+    """
 
     id: Short
     public: Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+    vouched_by: Short
+    voucher: Annotated[str, StringConstraints(min_length=88, max_length=88)]
 
 
 class Policy(Wire):

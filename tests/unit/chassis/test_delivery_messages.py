@@ -15,9 +15,10 @@ from chassis.sealing.seal import seal, sign_only
 from chassis.sealing.trust import Trust
 from contracts.envelope import Header
 from contracts.events import EventsConfirmed, ViolationLinked
-from contracts.situation import RecipientKey, Situation
+from contracts.situation import Situation
 from contracts.topics import topic_named, topics_read_by
 from support.sealing import KeysInMemory
+from support.vouched import PINNED, vouched
 
 SITUATION = "AFG-2024"
 TOPIC = "verification.decisions"
@@ -117,8 +118,8 @@ def test_nobody_confirms_for_another() -> None:
 
 def test_an_event_is_sealed_to_all_keys_of_all_readers_or_not_at_all() -> None:
     second = generate_opening_key("aggregation", SITUATION)
-    listed = [RecipientKey(id=key.id, public=key.public.base64) for key in (KEY, second)]
-    document = Situation(code=SITUATION, name="x", time_zone="UTC", recipients={"aggregation": listed}, version=1)
-    assert [key.id for key in recipients_of(topic_named(TOPIC), document)] == [KEY.id, second.id]
-    assert recipients_of(topic_named("aggregation.counts"), document) == ()
-    assert recipients_of(topic_named("export.submissions"), document) == ()
+    document = Situation(code=SITUATION, name="x", time_zone="UTC", recipients={"aggregation": [vouched(KEY), vouched(second)]}, version=1)
+    trust = Trust().with_signing(*PINNED)
+    assert [key.id for key in recipients_of(topic_named(TOPIC), document, trust)] == [KEY.id, second.id]
+    assert recipients_of(topic_named("aggregation.counts"), document, trust) == ()
+    assert recipients_of(topic_named("export.submissions"), document, trust) == ()

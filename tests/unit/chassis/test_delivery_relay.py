@@ -11,6 +11,7 @@ from chassis.delivery.outbox import EventSealer
 from chassis.delivery.relay import Relay
 from chassis.register import Register
 from chassis.sealing.keys import KeyFolder
+from chassis.sealing.trust import Trust
 from chassis.settings import ServiceSettings
 from chassis.storage import Database
 
@@ -32,7 +33,7 @@ class AbsentDatabase(Database):
 
 async def test_work_that_arrives_does_not_shorten_the_pause_after_a_failure(tmp_path: Path) -> None:
     database = AbsentDatabase()
-    database.events = EventSealer("intake", keys=KeyFolder(tmp_path), register=Register(database))
+    database.events = EventSealer("intake", keys=KeyFolder(tmp_path), register=Register(database), trust=Trust())
     settings = ServiceSettings(
         database_url=SecretStr("x"),
         kafka_bootstrap="127.0.0.1:1",

@@ -40,6 +40,8 @@ UNDER_THE_ACTION = {
         ("submission.read", {"route": "submission", "state": "draft", "revision": 3}, "Opened a draft submission (revision 3)"),
         ("submission.read", {"route": "submission", "state": "signing", "revision": 1}, "Opened an approved submission (revision 1)"),
         ("submission.read", {"route": "submissions", "found": 4, "page": "next"}, "Listed submissions: 4 found (page next)"),
+        ("situation.write", {"version": 3, "scratch": False, "keys_added": ["verification/AFG-2024/0a1b2c3d"]},
+         "Wrote the situation's register entry (keys added verification/AFG-2024/0a1b2c3d, scratch no, version 3)"),
         ("something.new", {"code": "x"}, "something.new (code x)"),
         ("something.new", {}, "something.new"),
     ],

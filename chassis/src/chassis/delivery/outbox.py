@@ -10,9 +10,11 @@ from uuid import UUID, uuid4
 
 from chassis.delivery import outbox_store as store
 from chassis.errors import Conflict
+from chassis.recipients import keys_of
 from chassis.register import Register
 from chassis.sealing.keys import KeyFolder, PublicKey, Signer
 from chassis.sealing.seal import seal, sign_only
+from chassis.sealing.trust import Trust
 from chassis.storage import PendingEvent, Tx
 from contracts.envelope import Header
 from contracts.events import EventsConfirmed
@@ -44,9 +46,10 @@ class NumberedEvent:
 class EventSealer:
     """The outbox of one service: implements `chassis.storage.Outbox`."""
 
-    def __init__(self, service: str, *, keys: KeyFolder, register: Register) -> None:
+    def __init__(self, service: str, *, keys: KeyFolder, register: Register, trust: Trust) -> None:
         self.service = service
         self._keys = keys
+        self._trust = trust
         self._register = register
         self._signer: tuple[float, Signer] | None = None
         self.on_wake: Callable[[], None] | None = None
@@ -117,7 +120,7 @@ class EventSealer:
         if event.topic.signed_only:
             return sign_only(header=self._header(tx, event, signer, ()), payload=payload, signer=signer)
         document = await self._register.find(event.situation) or await self._register.find_in(tx, event.situation)
-        recipients = recipients_of(event.topic, document) if document is not None else ()
+        recipients = recipients_of(event.topic, document, self._trust) if document is not None else ()
         if not recipients:
             raise NoRecipient
         return seal(header=self._header(tx, event, signer, recipients), payload=payload, recipients=recipients, signer=signer)
@@ -143,13 +146,12 @@ class NoRecipient(Conflict):
         super().__init__("situation.no_recipient", "Nothing was stored: let the operator add the keys of all services to the situation.")
 
 
-def recipients_of(topic: Topic, document: Situation) -> Sequence[PublicKey]:
-    """Return the keys that open a topic's events in a situation: all keys of all readers, none if a reader has none."""
-    holders = OUTSIDE.get(topic.name, topic.readers)
-    listed = [document.recipients.get(holder, []) for holder in holders]
-    if not all(listed):
-        return ()
-    return [PublicKey.parse(key.id, key.public) for keys in listed for key in keys]
+def recipients_of(topic: Topic, document: Situation, trust: Trust) -> Sequence[PublicKey]:
+    """Return the keys that open a topic's events in a situation: all keys of all readers, none if a reader has none.
+
+    Raises UnvouchedKey if one of them is not vouched for.
+    """
+    return keys_of(document, OUTSIDE.get(topic.name, topic.readers), trust)
 
 
 def _row(event: NumberedEvent, value: bytes) -> store.OutboxRow:

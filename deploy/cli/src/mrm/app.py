@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "import": ("exchange_commands", "import_app"),
     "audit": ("audit", "app"),
     "device": ("device", "app"),
+    "keys": ("keys", "app"),
 }
 """Every command, with its module and what it is called there; the order is that of `mrm --help`."""
 

@@ -10,10 +10,11 @@ from chassis.sealing.keys import KeyFolder, PublicKey, generate_signing_key
 from chassis.sealing.opening_keys import generate_opening_key
 from chassis.sealing.submission import generate_submission_keys, load_submission_keys
 from chassis.sealing.trust import Trust
+from chassis.sealing.vouchers import VOUCHING, vouch
 from contracts.topics import SERVICES
 from local_stack.private_files import private_folder
 
-HOLDERS: Final = ("verification", "aggregation", "export", "recipient")
+HOLDERS: Final = tuple(VOUCHING)
 """Who can open something of a situation. Intake cannot, so it is not here."""
 SUBMISSION_HOLDER: Final = "export"
 
@@ -38,7 +39,7 @@ def ensure_service_keys(keys: Path, trust_file: Path) -> None:
 
 
 def situation_recipients(keys: Path, situation: str) -> dict[str, list[dict[str, str]]]:
-    """Return the public opening keys of a situation as its document carries them, making those that are missing."""
+    """Return the public opening keys of a situation as its document carries them, vouched for, making those that are missing."""
     recipients: dict[str, list[dict[str, str]]] = {}
     for holder in HOLDERS:
         folder = private_folder(keys / holder)
@@ -47,6 +48,6 @@ def situation_recipients(keys: Path, situation: str) -> dict[str, list[dict[str,
         if not any(key_id.startswith(prefix) for key_id in known.ids()):
             generate_opening_key(holder, situation).save(folder)
         stored = known.newest_active(prefix)
-        public = PublicKey(stored.id, stored.public)
-        recipients[holder] = [{"id": public.id, "public": public.base64}]
+        signer = KeyFolder(keys / VOUCHING[holder]).signing_key(VOUCHING[holder])
+        recipients[holder] = [vouch(PublicKey(stored.id, stored.public), signer).model_dump()]
     return recipients

@@ -26,7 +26,8 @@ def build(settings: VerificationSettings) -> tuple[Service, Desk, FastAPI, Seale
         database=service.database,
         register=service.register,
         pseudonyms=Pseudonyms(load_pseudonym_secret(settings)),
-        safe=Safe(opener=opener),
+        safe=Safe(opener=opener, trust=service.trust),
+        trust=service.trust,
         sealer=service.events,
     )
     app = create_app(service, title="MRM verification", routers=ROUTERS, body_limit=REGISTER_BYTES)

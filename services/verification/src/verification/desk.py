@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from chassis.delivery.outbox import EventSealer
 from chassis.errors import NotFound, Unavailable
 from chassis.register import Register
+from chassis.sealing.trust import Trust
 from chassis.storage import Database, Tx
 from contracts.situation import Situation
 from verification.domain.pseudonyms import Pseudonyms
@@ -26,6 +27,7 @@ class Desk:
     pseudonyms: Pseudonyms
     safe: Safe
     sealer: EventSealer
+    trust: Trust
     _secret_checked: bool = field(default=False, init=False)
 
     async def check_secret(self, tx: Tx) -> None:

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from chassis.sealing.keys import PublicKey, Signer
+from chassis.recipients import keys_of
+from chassis.sealing.keys import Signer
 from chassis.sealing.opening import SealedOpener
 from chassis.sealing.seal import seal
 from chassis.sealing.signed import Expectation
+from chassis.sealing.trust import Trust
 from contracts.envelope import Header
 from contracts.events import IncidentReported, IncidentRevised
 from contracts.incident import IncidentReport
@@ -36,8 +38,9 @@ class KeptTexts(Wire):
 class Safe:
     """The only place where sealed things are opened after they came in."""
 
-    def __init__(self, *, opener: SealedOpener) -> None:
+    def __init__(self, *, opener: SealedOpener, trust: Trust) -> None:
         self._opener = opener
+        self._trust = trust
 
     def open_report(self, envelope: bytes, *, situation: str, incident: UUID) -> IncidentReport:
         """Return the report inside a kept envelope; raises SealError or UnusableKeyError."""
@@ -52,10 +55,9 @@ class Safe:
         _, payload = self._opener(envelope, expect)
         return KeptTexts.model_validate_json(payload).lines
 
-    @staticmethod
-    def seal_texts(lines: Sequence[KeptText], *, situation: Situation, text: UUID, at: datetime, signer: Signer) -> bytes:
-        """Seal free texts of one request together, so that only verification can read them again."""
-        recipients = [PublicKey.parse(key.id, key.public) for key in situation.recipients[HOLDER]]
+    def seal_texts(self, lines: Sequence[KeptText], *, situation: Situation, text: UUID, at: datetime, signer: Signer) -> bytes:
+        """Seal free texts of one request together, so that only verification can read them again; raises UnvouchedKey."""
+        recipients = keys_of(situation, (HOLDER,), self._trust)
         header = Header.of(
             event_type=TEXT_TYPE,
             situation=situation.code,

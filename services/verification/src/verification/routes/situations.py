@@ -7,12 +7,14 @@ from fastapi import APIRouter, Request, Response
 
 from chassis.errors import Conflict, Invalid, NotFound
 from chassis.http import Caller, allowed, json_body, problem_responses, read_json
+from chassis.recipients import find_key
 from chassis.sealing.errors import UnusableKeyError
 from chassis.sealing.keys import PublicKey
+from chassis.sealing.trust import Trust
 from chassis.storage import Tx
 from contracts.events import SituationRegistered
 from contracts.model import FieldError
-from contracts.situation import Situation, check_situation
+from contracts.situation import RecipientKey, Situation, check_situation
 from verification.desk import Desk, DeskPart
 from verification.messages.answers import SituationList, SituationListed, SituationShown
 from verification.messages.requests import REGISTER_BYTES, SituationBody
@@ -34,7 +36,7 @@ async def write_situation(
     """Write a situation's register entry: a new one (201) or the next version (200)."""
     caller.require(situation)
     body = await read_json(request, SituationBody, limit=REGISTER_BYTES)
-    errors = [*_check_code(body, situation), *check_situation(body), *_check_recipients(body)]
+    errors = [*_check_code(body, situation), *check_situation(body), *_check_recipients(body, desk.trust)]
     if errors:
         raise Invalid(errors)
     async with desk.database.transaction("write_situation", by=caller) as tx:
@@ -48,7 +50,8 @@ async def write_situation(
         version = await desk.register.newest_version(tx, situation) + 1
         document = Situation(**body.model_dump(exclude={"version", "removed"}), version=version)
         await _publish(desk, tx, document)
-        tx.audit("situation.write", situation=situation, detail={"version": version, "scratch": body.scratch})
+        detail = {"version": version, "scratch": body.scratch, **_changed_keys(before, document)}
+        tx.audit("situation.write", situation=situation, detail=detail)
         return await _shown(tx, document)
 
 
@@ -111,26 +114,38 @@ def _check_code(body: SituationBody, situation: str) -> Iterable[FieldError]:
         yield FieldError("code", "contradiction", "The code must be the one in the address.")
 
 
-def _check_recipients(body: SituationBody) -> Iterable[FieldError]:
+def _check_recipients(body: SituationBody, trust: Trust) -> Iterable[FieldError]:
     for holder in sorted({*HOLDERS, *body.recipients}):
         if holder not in HOLDERS:
             yield FieldError("recipients", "unknown_code", f"Recipients are {', '.join(HOLDERS)}; remove the other one.")
         elif holder not in body.recipients:
             yield FieldError(f"recipients.{holder}", "missing", "Add at least one public key of this recipient.")
         else:
-            for index, key in enumerate(body.recipients[holder]):
-                if not _is_key_of(key.id, key.public, holder=holder, situation=body.code):
+            for index, entry in enumerate(body.recipients[holder]):
+                field = f"recipients.{holder}[{index}]"
+                if not _is_key_of(entry, holder=holder, situation=body.code):
+                    yield FieldError(field, "unusable_key", "This is not a public opening key of this recipient and situation.")
+                elif find_key(entry, holder=holder, situation=body.code, trust=trust) is None:
                     yield FieldError(
-                        f"recipients.{holder}[{index}]", "unusable_key", "This is not a public opening key of this recipient and situation."
+                        field,
+                        "unvouched_key",
+                        "The service that holds this key must vouch for it: have `mrm keys vouch` run there, or leave it out.",
                     )
 
 
-def _is_key_of(key_id: str, public: str, *, holder: str, situation: str) -> bool:
+def _is_key_of(entry: RecipientKey, *, holder: str, situation: str) -> bool:
     try:
-        key = PublicKey.parse(key_id, public)
+        key = PublicKey.parse(entry.id, entry.public)
     except UnusableKeyError:
         return False
     return key.holder == holder and key.situation == situation
+
+
+def _changed_keys(before: Situation | None, document: Situation) -> dict[str, list[str]]:
+    """Return the ids of keys that can open something from now on, and of those that nothing is sealed to any more, where there are any."""
+    old, new = (set() if entry is None else {key.id for keys in entry.recipients.values() for key in keys} for entry in (before, document))
+    changed = {"keys_added": sorted(new - old), "keys_removed": sorted(old - new)}
+    return {name: ids for name, ids in changed.items() if ids}
 
 
 def _check_change(before: Situation | None, body: SituationBody) -> None:
