@@ -11,6 +11,7 @@ import pytest
 
 from local_stack.ports import free_ports
 from mrm.client import Api, RefusedError, UnreachableError, batches, gathered
+from mrm.journey import place_of
 from mrm.people import expiry_of
 
 Answer = tuple[int, dict[str, str], object]
@@ -187,3 +188,24 @@ def test_batches_keep_the_order() -> None:
 def test_a_text_that_is_no_token_has_ended_long_ago() -> None:
     assert expiry_of("no token") == 0.0
     assert expiry_of("a.eyJleHAiOiAxMjN9.c") == 123.0
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("place", "steps[2].incidents[5].place"),
+        ("victims[0].age", "steps[2].incidents[5].victims[0].age"),
+        ("lines[1].decided_on", "steps[2].links[6].decided_on"),
+        ("links[0]", "steps[2].incidents[5]"),
+        ("", "steps[2].incidents[5]"),
+    ],
+)
+def test_a_refusal_names_the_place_that_a_request_came_from(field: str, named: str) -> None:
+    assert place_of(field, ["steps[2].incidents[5]", "steps[2].links[6]"]) == named
+
+
+def test_a_refusal_without_fields_names_the_request_itself() -> None:
+    problem = {"code": "incident.key_taken", "detail": "Choose a new key."}
+    error = RefusedError("intake", 409, problem, repeated=True).placed(lambda field: place_of(field, ["steps[0].incidents[0]"]))
+    assert (error.status, error.problem_code, error.repeated) == (409, "incident.key_taken", True)
+    assert "steps[0].incidents[0]: Choose a new key." in error.sentence

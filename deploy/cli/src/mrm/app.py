@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from local_stack.errors import StackError
-from mrm.console import FAILED, MISUSED, CommandError, print_error, print_json, report_error, wants_traceback
+from mrm.console import FAILED, MISUSED, STOPPED, CommandError, print_error, print_json, report_error, wants_traceback
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("processes", "up"),
@@ -59,7 +59,7 @@ def root() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0 done, 1 failed, 2 misused."""
+    """Run a command; returns its exit code: 0 done, 1 failed, 2 misused, 130 ended by Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
@@ -67,8 +67,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except TyperException as error:
         return _misused(error, as_json=as_json)
     except (typer.Abort, KeyboardInterrupt):
-        print_error("Stopped.", "")
-        return _explained(FAILED, "Stopped.", "", as_json=as_json)
+        outcome = STOPPED
     except (StackError, CommandError) as error:
         return report_error(error, as_json=as_json)
     except Exception as error:
@@ -78,6 +77,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         remedy = "Set MRM_TRACEBACK=1 and run the command again to see where."
         print_error(sentence, remedy)
         return _explained(FAILED, sentence, remedy, as_json=as_json)
+    if outcome == STOPPED:  # also typer's own answer to Ctrl-C, where a command has none
+        print_error("Stopped.", "")
+        return _explained(STOPPED, "Stopped.", "", as_json=as_json)
     return outcome if isinstance(outcome, int) else 0
 
 

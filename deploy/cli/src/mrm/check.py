@@ -20,7 +20,7 @@ from contracts.exchange import ExchangeFile, ExchangeQuery
 from contracts.exchange_check import read_exchange
 from contracts.situation import SituationPart
 from mrm.client import RefusedError, gathered
-from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output
+from mrm.console import DEFAULT_DATA, FAILED, MISUSED, CommandError, DataOption, JsonOption, Output, run_until_stopped
 from mrm.exchange_differences import as_text, differing_places, question_in_words
 from mrm.exchange_journey import apply_steps, size_of
 from mrm.exchange_plan import Plan
@@ -35,6 +35,7 @@ _SHOWN: Final = 20
 _PLACES: Final = 5
 """Places shown of one answer that differs."""
 _TERMINATED: Final = 128 + signal.SIGTERM
+_ENDED: Final = ("Stopped before the end.", "What was sent has been removed again.")
 T = TypeVar("T")
 
 
@@ -81,7 +82,8 @@ def check(
         output.result({"removed": removed}, f"{len(removed)} scratch situation{'s' if len(removed) != 1 else ''} removed.")
         return
     documents = list(zip(files, read_files(files), strict=True))
-    differences = asyncio.run(_until_terminated(_check_all(documents, data=data, tokens=tokens, output=output)))
+    work = _until_terminated(_check_all(documents, data=data, tokens=tokens, output=output))
+    differences = run_until_stopped(work, stopped=lambda: _ENDED)
     queries = sum(len(document.queries) for _, document in documents)
     told = {"files": len(documents), "queries": queries, "differences": [difference.document() for difference in differences]}
     output.result(told, _report(told, differences))
@@ -130,7 +132,7 @@ async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         if not terminated.is_set():
             raise
-        raise CommandError("Stopped before the end.", remedy="What was sent has been removed again.", code=_TERMINATED) from None
+        raise CommandError(_ENDED[0], remedy=_ENDED[1], code=_TERMINATED) from None
 
 
 def today_in(situation: SituationPart) -> date:

@@ -1,8 +1,6 @@
 """`mrm export exchange` and `mrm import exchange`: a situation's coded records as a portable file."""
 
-import asyncio
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +9,9 @@ import typer
 from rich.progress import Progress
 
 from contracts.exchange import ExchangeFile
+from local_stack.private_files import write_private
 from mrm.check import read_file, today_in
-from mrm.console import DEFAULT_DATA, CommandError, DataOption, JsonOption, Output, run_until_stopped
+from mrm.console import DEFAULT_DATA, MISUSED, CommandError, DataOption, JsonOption, Output, run_until_stopped
 from mrm.exchange_journey import apply_steps, size_of
 from mrm.exchange_records import situation_part, steps_of
 from mrm.exchange_resumption import find_standing, import_plan, importing_alone, make_ready, records_of, withdraw_own_dockets
@@ -46,8 +45,10 @@ def export_exchange(
 ) -> None:
     """Write the coded records of a situation, in the order of recording: no narrative, name, coordinate or evidence."""
     output = Output(as_json=as_json)
-    document = asyncio.run(_export_situation(data, tokens, situation))
     path = output_file if output_file is not None else Path(f"{situation}.json")
+    _check_target(path)
+    work = _export_situation(data, tokens, situation)
+    document = run_until_stopped(work, stopped=lambda: ("Stopped before the end.", f"{path} is as it was."))
     _write(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
     records = sum(len(part) for step in document["steps"] for part in step.values())
     told = {"situation": situation, "file": str(path), "steps": len(document["steps"]), "records": records}
@@ -128,7 +129,20 @@ async def _import_file(data: Path, tokens: Path | None, *, file: Path, document:
     return positions[-1] if positions else 0
 
 
+def _check_target(path: Path) -> None:
+    """Raise CommandError if nothing can be written there, before anything is asked for."""
+    if path.is_dir():
+        raise CommandError(f"{path} is a folder.", remedy="Name a file with -o.", code=MISUSED)
+    if not path.parent.is_dir():
+        raise CommandError(f"There is no folder {path.parent}.", remedy="Make it, or name a file in another one with -o.", code=MISUSED)
+
+
 def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read: coded records are confidential."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
+    """Replace a file in one step by one that only its owner can read: coded records are confidential."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a terminal
+            path.write_text(text, "utf-8")
+        else:
+            write_private(path.resolve(), text)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written ({error.strerror}).", remedy="Name another file with -o.", code=MISUSED) from None

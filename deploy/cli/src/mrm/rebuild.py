@@ -9,12 +9,13 @@ import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from mrm.console import DEFAULT_DATA, FAILED, DataOption, JsonOption, Output
+from mrm.console import DEFAULT_DATA, FAILED, DataOption, JsonOption, Output, run_until_stopped
 from mrm.installation import Installation, opened
 from mrm.people import OPERATOR
 from mrm.situation import list_situations
 
 POLL_SECONDS: Final = 0.3
+_ENDED: Final = ("Stopped watching: a rebuild that has begun goes on in the service.", "`mrm rebuild` again follows it to its end.")
 
 
 def rebuild(
@@ -29,7 +30,7 @@ def rebuild(
     The service answers meanwhile; a rebuild that was interrupted goes on where it was.
     """
     output = Output(as_json=as_json)
-    results = asyncio.run(_rebuild(data, situation, output))
+    results = run_until_stopped(_rebuild(data, situation, output), stopped=lambda: _ENDED)
     differences = sum(result["state"] != "swapped" for result in results)
     output.result({"situations": results, "differences": differences}, table_of(results))
     return FAILED if differences else 0
