@@ -47,7 +47,9 @@ def check_numbers(drill: Drill, oracle: Oracle, query: dict[str, Any], refs: dic
         if counts_children(TABLES[table], path):
             expected = oracle.behind(table, query["from"], query["to"], query.get("params"), path)
             assert {refs[name] for name in names} == expected, (query, path)
-        elif table not in ("children_multiple", "groups_multiple", "exceptions"):
+        elif table in ("children_multiple", "groups_multiple"):
+            assert {entry.amount for entry in behind} == {None}, (query, path)
+        elif table != "exceptions":
             assert sum(entry.amount or 0 for entry in behind) == number, (query, path)
         checked += 1
     return checked
@@ -86,5 +88,7 @@ async def test_an_entry_of_a_list_names_its_own_violations(house: House) -> None
     value, behind = drill.contributors(("0",))
     assert value == {"sex": "male", "age": 15, "violations": ["abduction", "recruitment", "recruitment"]}
     assert {refs[entry.violation] for entry in behind} == {"boy/recruitment", "boy/abduction", "boy-again/recruitment"}
+    assert drill.contributors(("0", "age")) == (15, behind)
+    assert {entry.amount for entry in behind} == {None}, "a child is no amount of its violations"
     drill = await house.drill(coder.names.situation, "exceptions", params=year)
     assert [refs[entry.violation] for entry in drill.contributors(("0",))[1]] == ["road/maiming"]

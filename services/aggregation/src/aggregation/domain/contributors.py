@@ -103,7 +103,7 @@ class Drill:
         return [Contribution(violation, None) for violation in sorted(violations)]
 
     def _of_list(self, path: Path) -> list[Contribution]:
-        """The violations of one entry of a list of children, groups or flaws."""
+        """The violations of one entry of a list of children, groups or flaws; of children and groups they are no amounts."""
         index = int(path[0])
         if self.table.name == "children_multiple":
             violations: Sequence[str] = counting.ordered_children(self.material)[index].violations
@@ -111,7 +111,7 @@ class Drill:
             violations = counting.ordered_groups(self.material)[index].violations
         else:
             violations = [self.material.flaws[index].violation]
-        return [Contribution(violation, 1) for violation in violations]
+        return [Contribution(violation, None if self.table.name in CHILD_LISTS else 1) for violation in violations]
 
 
 def _share(table: Table, path: Path, answer: Answer, material: Material) -> int:
