@@ -72,3 +72,9 @@ def test_ctrl_c_is_one_object_with_json_too(
     assert run([*arguments, "--json"]) == STOPPED
     [line] = capsys.readouterr().out.splitlines()
     assert said in json.loads(line)["error"]["sentence"]
+
+
+def test_a_register_entry_in_which_a_name_stands_twice_is_refused_by_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "draft.json").write_text('{"code": "S", "name": "S", "time_zone": "UTC", "time_zone": "Asia/Kabul"}', "utf-8")
+    assert run(["situation", "add", str(tmp_path / "draft.json"), "--data", str(tmp_path), "--json"]) == MISUSED
+    assert "time_zone: This name stands twice" in json.loads(capsys.readouterr().out)["error"]["sentence"]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from contracts.model import FieldError, field_errors
+from contracts.plain_json import ambiguities
 from contracts.situation import RecipientKey, SituationDraft, SituationPart, check_situation
 from mrm.client import RefusedError
 from mrm.console import DEFAULT_DATA, MISUSED, CommandError, DataOption, JsonOption, Output
@@ -90,9 +91,13 @@ async def find_situation(installation: Installation, code: str) -> dict[str, Any
 def read_draft(file: Path) -> dict[str, Any]:
     """Read a register entry from a file; raises CommandError naming every field that is refused."""
     try:
-        document = json.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        document = json.loads(text)
     except (OSError, ValueError):
         raise CommandError(f"{file} is not a readable JSON file.", remedy="Name a situation or an exchange file.", code=MISUSED) from None
+    unclear = ambiguities(text)
+    if unclear:
+        raise refused_fields(file, [(entry.field, entry) for entry in unclear])
     prefix = ""
     if isinstance(document, dict) and "format" in document:
         document, prefix = document.get("situation"), "situation."
