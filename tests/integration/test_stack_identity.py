@@ -1,5 +1,7 @@
 """The embedded identity provider: what an access token says, and how rights in a situation come and go."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import psutil
 import pytest
@@ -87,6 +89,13 @@ def test_a_password_cannot_be_guessed_for_long(identity_server: IdentityServer) 
     with pytest.raises(StackError):
         identity_server.access_token("guessed")  # the right one, a moment too late
     identity_server.access_token("monitor")  # nobody else is kept out
+
+
+def test_one_person_may_sign_in_several_times_at_once(identity_server: IdentityServer) -> None:
+    """Commands side by side act as the same people; guarding passwords must not keep out whoever has the right one."""
+    with ThreadPoolExecutor(8) as several:
+        tokens = list(several.map(identity_server.access_token, ["operator"] * 40))
+    assert len(tokens) == 40
 
 
 def test_no_secret_shows_in_the_process_list(stack: Stack, identity_server: IdentityServer) -> None:

@@ -51,8 +51,10 @@ cache=local
 db-url=jdbc:h2:file:{database};NON_KEYWORDS=VALUE;DB_CLOSE_DELAY=-1;WRITE_DELAY=0
 bootstrap-admin-username={admin}
 bootstrap-admin-password={password}
+spi-brute-force-protector--default-brute-force-detector--allow-concurrent-requests=true
 log-level=warn
 """
+"""Without `allow-concurrent-requests`, guarding passwords keeps out a person who signs in twice at the same moment."""
 
 
 class IdentityServer:
