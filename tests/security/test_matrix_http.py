@@ -331,7 +331,16 @@ async def test_a_foreign_situation_costs_the_same_statements_as_none(vetting: Ru
 
 
 class TestPlantedHolesAreSeen:
-    """Faults that the matrix exists to find: each must make it fail."""
+    """Faults that the matrix exists to find: each must make it fail, also where the edge would not stand before the route."""
+
+    @pytest.fixture(autouse=True)
+    def without_the_edge(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let everybody reach the routes."""
+
+        def admitted(caller: Caller, situation: str) -> None:
+            """Ask nothing."""
+
+        monkeypatch.setattr(Caller, "admit", admitted)
 
     async def test_a_route_that_checks_another_situation(self, export: RunningExport, monkeypatch: pytest.MonkeyPatch) -> None:
         matrix = await export_matrix(export)

@@ -354,10 +354,12 @@ async def test_contents_moved_to_another_row_open_nothing(pages: Pages, pages_is
         assert (await pages.session(operator)).json()["subject"] == "omar"
 
 
+EVERYBODY = Principal("everybody", "Everybody", frozenset({("XAA", role) for role in ISSUED_ROLES - {"operator"}} | {("_all", "operator")}))
+
+
 async def open_session(app: FastAPI) -> tuple[str, str]:
     """Begin a session of somebody who holds every role; returns its cookie and its CSRF token."""
-    grants = frozenset({("XAA", role) for role in ISSUED_ROLES - {"operator"}} | {("_all", "operator")})
-    session = await app.state.sessions.open(SignedIn(Principal("everybody", "Everybody", grants), "refresh", None, 300.0))
+    session = await app.state.sessions.open(SignedIn(EVERYBODY, "refresh", None, 300.0))
     return session.secret.cookie, session.secret.csrf
 
 
@@ -423,6 +425,12 @@ async def test_no_unsafe_route_of_any_service_obeys_another_site(any_service: Pa
                 content=f"csrf={csrf}",
             )
             assert form.json()["code"] == "csrf"
+            recorded = await any_service.owner.fetch(
+                "select actor, detail from audit_entries where action = 'access.denied' and detail->>'route' ^@ $1", f"{method} "
+            )
+            forged = [row for row in recorded if json.loads(row["detail"]).get("code") == "csrf"]
+            assert len(forged) == sum(len(bad) + 1 for each, _, _ in routes[: routes.index((method, path, way_out)) + 1] if each == method)
+            assert {row["actor"] for row in forged} == {any_service.app.state.actor_of(EVERYBODY)}
             if not way_out:
                 answer = await client.request(method, path, headers={**good, "Cookie": f"{any_service.cookie_name}={cookie}"})
                 assert answer.status_code not in (401, 500), (method, path, answer.text)

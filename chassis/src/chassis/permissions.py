@@ -1,6 +1,8 @@
 """May this person do that: the permission table of the contracts applied to a principal, and nothing about where the question came from."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import NoReturn
 from uuid import UUID
 
 from chassis.errors import Forbidden, NotFound
@@ -56,6 +58,30 @@ class Caller:
         self.denied = situation
         raise Forbidden if self.roles_in(situation) else NotFound
 
+    def admit(self, situation: str) -> None:
+        """Raise what `require` would for whoever may do the action to no object of the situation, whatever its state.
+
+        The edge asks this before it looks at anything else of a request; the route still asks `require`.
+        """
+        roles = self.roles_in(situation)
+        if not self._has_row(roles):
+            self.denied = situation
+            raise Forbidden if roles else NotFound
+
+    def admit_somewhere(self) -> None:
+        """Raise for whoever may do the action nowhere at all."""
+        if not self._has_row(frozenset(role for _, role in self.principal.grants)):
+            self.denied = EVERYWHERE
+            raise Forbidden if self.principal.grants else NotFound
+
+    def refuse(self, situations: Collection[str]) -> NoReturn:
+        """Raise NotFound for an object that is not the caller's or does not exist, so that the attempt is recorded.
+
+        `situations` are those in which it was looked for; of several none is named.
+        """
+        self.denied = next(iter(situations)) if len(situations) == 1 else EVERYWHERE
+        raise NotFound
+
     def require_everywhere(self) -> None:
         """Raise unless a role held in the whole installation covers the action; strangers to every situation get NotFound."""
         self.checked = True
@@ -84,6 +110,9 @@ class Caller:
         if not found and self.principal.grants:
             raise Forbidden
         return found
+
+    def _has_row(self, roles: Collection[str]) -> bool:
+        return any(row.role in roles for row in self._rows)
 
     def _covered(self, roles: frozenset[str], relation: str, state: str) -> bool:
         return any(row.covers(role=role, relation=relation, state=state) for row in self._rows for role in roles)

@@ -9,8 +9,10 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from chassis.errors import BadRequest, Invalid
+from chassis.http.access import CALLER_KEY, SITUATION, may_be_code
 from chassis.http.problems import TooLarge, UnsupportedMediaType
 from chassis.http.raw_bodies import BODY_KEY
+from chassis.permissions import Caller
 from contracts.model import FieldError, field_errors
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -24,8 +26,31 @@ M = TypeVar("M", bound=BaseModel)
 
 
 async def read_json(request: Request, model: type[M], *, limit: int = MAX_BODY_BYTES) -> M:
-    """Return the body as a model; raises the problems 400, 413, 415 and 422, none of which repeats what was sent."""
-    return parse_json(await read_body(request, limit=limit), model)
+    """Return the body as a model; raises the problems 400, 413, 415 and 422, none of which repeats what was sent.
+
+    Where the body names the situation, whoever may do nothing there is told so, as `Caller.admit` does, and not what is wrong with it.
+    """
+    raw = await read_body(request, limit=limit)
+    try:
+        return parse_json(raw, model)
+    except (BadRequest, Invalid):
+        _admit(request, raw)
+        raise
+
+
+def _admit(request: Request, raw: bytes) -> None:
+    """Ask the permission table, if the route has not done so yet, about the situation that a refused body names."""
+    caller = request.scope["state"].get(CALLER_KEY)
+    if not isinstance(caller, Caller) or caller.checked or SITUATION in request.path_params:
+        return
+    caller.admit_somewhere()
+    try:
+        document = None if too_deep(raw) else json.loads(raw, object_pairs_hook=_no_doubles)
+    except (ValueError, RecursionError, _DoubleNameError):
+        return  # it names none, or two readers could take it for two
+    situation = document.get(SITUATION) if isinstance(document, dict) else None
+    if isinstance(situation, str) and may_be_code(situation):
+        caller.admit(situation)
 
 
 async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -103,9 +128,11 @@ class _DoubleNameError(Exception):
     pass
 
 
-def _no_doubles(pairs: Sequence[tuple[str, object]]) -> None:
-    if len(pairs) > 1 and len({name for name, _ in pairs}) != len(pairs):
+def _no_doubles(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
         raise _DoubleNameError
+    return found
 
 
 def _no_constant(_: str) -> NoReturn:

@@ -8,7 +8,8 @@ from fastapi import Request
 
 from chassis.audit.recorder import record
 from chassis.errors import Problem, Unavailable
-from chassis.http.access import CALLER_KEY
+from chassis.http.access import CALLER_KEY, SITUATION
+from chassis.http.sessions import FORGED_KEY, Csrf
 from chassis.identity import EVERYWHERE, Principal
 from chassis.permissions import Caller
 from chassis.service import Service
@@ -19,23 +20,29 @@ ActorOf = Callable[[Principal], str]
 
 
 async def record_denial(request: Request, problem: Problem) -> None:
-    """Record a refusal by the permission table before it is answered; it never fails the answer.
+    """Record a refusal by the permission table, or of a forged request, before it is answered; it never fails the answer.
 
     Of what was asked only the action, the route's template, a situation that exists and an id are kept. A stranger to a situation and
     one to a situation that does not exist are recorded alike, so that neither the answer nor its time tells them apart.
     """
-    caller = request.scope.get("state", {}).get(CALLER_KEY)
-    if not isinstance(caller, Caller) or (caller.denied is None and problem.status != 403) or problem.status not in (403, 404):
+    state = request.scope.get("state", {})
+    caller, forged = state.get(CALLER_KEY), state.get(FORGED_KEY)
+    if isinstance(caller, Caller) and (problem.status == 403 or (problem.status == 404 and caller.denied is not None)):
+        principal, asked, action = caller.principal, caller.denied, {"action": caller.action}
+    elif isinstance(forged, Principal):
+        principal, asked, action = forged, None, {}  # a way out of a session, which is no action of the table
+    else:
         return
+    code = {"code": problem.code} if isinstance(problem, Csrf) else {}
     service: Service = request.app.state.service
     actor_of: ActorOf = request.app.state.actor_of
     await record(
         service.database,
         DENIED,
-        actor=actor_of(caller.principal),
-        situation=await _known(service, caller.denied),
+        actor=actor_of(principal),
+        situation=await _known(service, asked or request.path_params.get(SITUATION)),
         subject_ref=_object(request),
-        detail={"action": caller.action, "route": _route(request), "status": problem.status},
+        detail={**action, "route": _route(request), "status": problem.status, **code},
     )
 
 

@@ -21,6 +21,8 @@ CSRF_FIELD: Final = "csrf"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 200
+FORGED_KEY: Final = "mrm_forged"
+"""Where, in a request's scope, lies in whose name it was made by another page; the attempt is recorded under it."""
 _SESSION: Final = "mrm_session"
 """Where the session of a request lies in its ASGI scope's state once it has been looked for."""
 
@@ -96,14 +98,17 @@ async def session_of(request: Request) -> Session | None:
 
 async def check_made_here(request: Request, session: Session) -> None:
     """Raise Csrf unless a request changes nothing, or a page of this very session made it: its origin and its token say so."""
-    if request.method in SAFE_METHODS:
-        return
+    if request.method not in SAFE_METHODS and not await _is_made_here(request, session):
+        request.scope["state"][FORGED_KEY] = session.principal
+        raise Csrf
+
+
+async def _is_made_here(request: Request, session: Session) -> bool:
     origins, site = request.headers.getlist("origin"), request.headers.get("sec-fetch-site")
     own = request.app.state.service.settings.origin
     if not (origins == [own] or (not origins and site == "same-origin")) or site not in (None, "same-origin"):
-        raise Csrf
-    if not hmac.compare_digest((await _token_of(request)).encode(), session.secret.csrf.encode()):
-        raise Csrf
+        return False
+    return hmac.compare_digest((await _token_of(request)).encode(), session.secret.csrf.encode())
 
 
 def set_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:

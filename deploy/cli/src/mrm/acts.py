@@ -78,7 +78,9 @@ def _submission(detail: Detail) -> tuple[str, frozenset[str]]:
 
 def _denied(detail: Detail) -> tuple[str, frozenset[str]]:
     route = f" at {detail['route']}" if detail.get("route") else ""
-    return f"Was denied {detail.get('action')}{route}, answer {detail.get('status')}", frozenset({"action", "route", "status"})
+    forged = ": another page made the request" if detail.get("code") == "csrf" else ""
+    what = f"Was denied {detail.get('action', 'a request')}{route}, answer {detail.get('status')}{forged}"
+    return what, frozenset({"action", "route", "status", "code"})
 
 
 def _broke_the_glass(detail: Detail) -> tuple[str, frozenset[str]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from chassis.errors import Conflict, NotFound
+from chassis.errors import Conflict
 from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, read_json
 from chassis.storage import Acting
 from intake import device_store as store
@@ -90,12 +90,11 @@ async def count_devices(desk: DeskOf, caller: Annotated[Caller, allowed("device.
 @router.delete("/v1/devices/{device}", status_code=204, summary="Revoke a field device")
 async def revoke_device(device: UUID, desk: DeskOf, caller: Annotated[Caller, allowed("device.revoke")]) -> Response:
     """End a device at once: once this is answered, nothing that it sends is accepted. Doing it again changes nothing."""
-    if not caller.everywhere:
-        caller.require_somewhere()
+    situations = frozenset[str]() if caller.everywhere else caller.require_somewhere()
     async with desk.database.transaction("revoke_device", by=_acting(desk, caller)) as tx:
         known = await store.find_device(tx, device)
         if known is None or not caller.may(known.situation, relation=_relation(desk, caller, known)):
-            raise NotFound
+            caller.refuse(situations)
         if await store.revoke_device(tx, device):
             tx.audit(caller.action, situation=known.situation, subject_ref=str(device))
     return Response(status_code=204)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from chassis.errors import Conflict, Invalid, NotFound
+from chassis.errors import Conflict, Invalid
 from chassis.http import Caller, PageQuery, allowed, json_body, next_cursor, open_to_all, read_json
 from chassis.storage import Tx
 from contracts.incident import IncidentReport, check_incident, hints
@@ -87,7 +87,7 @@ async def revise_incident(
             tx, situation=report.situation, incident=incident, submitter=submitter, device=caller.principal.device
         )
         if latest is None:
-            raise NotFound
+            caller.refuse([report.situation])
         numbers = {latest, report.revision or latest}
         stored = await store.list_revisions(tx, situation=report.situation, incident=incident, numbers=numbers)
         step, number = domain.decide_revision(latest=latest, given=report.revision, content=mark, stored=stored)
@@ -136,7 +136,7 @@ async def incident_status(
     async with desk.database.reading("incident_status", by=caller.known_as(desk.actor(submitter))) as tx:
         found = await store.find_incident(tx, situations=situations, incident=incident, submitter=submitter, device=caller.principal.device)
     if found is None:
-        raise NotFound
+        caller.refuse(situations)
     return IncidentStatus.model_validate(found, from_attributes=True)
 
 

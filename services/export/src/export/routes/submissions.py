@@ -53,8 +53,8 @@ async def draft_submission(
     situation: str, request: Request, caller: Annotated[Caller, allowed("submission.draft")], once: OncePart
 ) -> SubmissionDocument:
     """Draft a submission from a frozen snapshot, with the narrative as written or the product's default one."""
-    form = await read_json(request, SubmissionForm)
     caller.require(situation)
+    form = await read_json(request, SubmissionForm)
     service: Service = request.app.state.service
     register = await service.register.get(situation)
     try:
@@ -99,8 +99,8 @@ async def edit_submission(
     situation: str, submission: UUID, request: Request, caller: Annotated[Caller, allowed("submission.edit")]
 ) -> SubmissionDocument:
     """Replace a draft as a whole. A changed content has a new digest, and approvals given before count no more."""
-    form = await read_json(request, SubmissionForm)
     caller.require(situation, state="draft")
+    form = await read_json(request, SubmissionForm)
     service: Service = request.app.state.service
     register = await service.register.get(situation)
     async with service.database.transaction("edit_submission", by=caller) as tx:
@@ -126,8 +126,8 @@ async def approve_submission(
 
     The answer's state is then `signed`, or `signing` until what hinders the signing has gone.
     """
-    form = await read_json(request, ApprovalForm)
     caller.require(situation, state="draft")
+    form = await read_json(request, ApprovalForm)
     service: Service = request.app.state.service
     register = await service.register.get(situation)
     async with service.database.transaction("approve_submission", by=caller) as tx:
