@@ -11,6 +11,8 @@ from uuid import uuid4
 import aiokafka
 import asyncpg
 import pytest
+from aiokafka import client
+from aiokafka.consumer import fetcher, group_coordinator
 from aiokafka.errors import CommitFailedError
 
 from chassis.delivery import parking
@@ -106,6 +108,31 @@ async def test_offsets_that_were_never_committed_bring_everything_again_and_chan
                 return sum(received) >= 100
 
             await until(all_again)
+    await pair.holds_exactly(expected)
+
+
+@pytest.mark.parametrize("failing", ["GroupCoordinator.ensure_coordinator_known", "Fetcher._get_actions_per_node", "AIOKafkaClient.send"])
+async def test_a_client_that_gives_up_is_replaced(
+    pair: Pair, kafka_server: KafkaServer, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """aiokafka loses its place in the group, or its fetching, for ever by one KeyError; FastStream would ask it for ever."""
+    owner, name = failing.split(".")
+    module = {"GroupCoordinator": group_coordinator, "Fetcher": fetcher, "AIOKafkaClient": client}[owner]
+    genuine, failed = getattr(getattr(module, owner), name), []
+
+    def once(self: Any, *arguments: Any, **named: Any) -> Any:
+        if len(failed) < 3:
+            failed.append(name)
+            raise KeyError((0, "DEFAULT"))
+        return genuine(self, *arguments, **named)
+
+    expected = await pair.publish(incidents=20, each=5)
+    async with pair.writer.running(kafka_server):
+        monkeypatch.setattr(getattr(module, owner), name, once)
+        async with pair.reader.running(kafka_server) as running:
+            await until(pair.settled)
+            assert not any(task.done() for task in running.tasks)
+    assert len(failed) == 3
     await pair.holds_exactly(expected)
 
 

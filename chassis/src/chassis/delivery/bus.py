@@ -5,6 +5,7 @@ FastStream's own readers of headers and bodies are not used: they trust what any
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -30,6 +31,8 @@ FETCH_BYTES: Final = 16 * 1024 * 1024
 POLL_MS: Final = 25
 WATCH_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 5.0
+BROKER_FAILURES: Final = (KafkaError, OSError, TimeoutError, KeyError)
+"""What a client of a broker that is away or busy raises; KeyError is aiokafka's when the connection of a late answer is gone already."""
 log = get_logger()
 
 BatchHandler = Callable[[KafkaAckableMessage], Awaitable[None]]
@@ -108,6 +111,27 @@ async def _whole_message(message: KafkaAckableMessage) -> KafkaAckableMessage:
     return message
 
 
+def is_given_up(subscriber: Any) -> bool:  # noqa: ANN401 - FastStream's class is private
+    """Say whether a subscriber's client has ended its part in the group or its fetching.
+
+    aiokafka begins neither again by itself, and FastStream would ask it for ever.
+    """
+    consumer: Any = subscriber.consumer
+    tasks = (consumer._coordinator._coordination_task, consumer._fetcher.error_future)  # noqa: SLF001 - nothing public tells
+    return any(task.done() for task in tasks)
+
+
+async def stop_subscriber(broker: KafkaBroker, subscriber: Any) -> None:  # noqa: ANN401
+    """Leave the group and close the connections, also of a subscriber that has given up; what fails is no concern of the next one."""
+    try:
+        await broker.stop()
+    except Exception as error:  # FastStream's group of whatever the client raised
+        log.failure("subscriber_not_stopped", error)
+        if subscriber.consumer is not None:
+            with suppress(*BROKER_FAILURES):
+                await subscriber.consumer._client.close()  # noqa: SLF001 - its own end came before this
+
+
 class ClusterWatch:
     """Knows whether the broker answers and which cluster it is; a wiped broker comes back as another."""
 
@@ -123,7 +147,7 @@ class ClusterWatch:
         while True:
             try:
                 await self._ask_until_failure()
-            except (KafkaError, OSError, TimeoutError) as error:
+            except BROKER_FAILURES as error:
                 if self.reachable.is_set() or self.cluster_id is None:
                     log.warning("kafka_unreachable", error=type(error).__name__)
                 self.reachable.clear()

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream.kafka.message import KafkaAckableMessage
 
-from chassis.delivery.bus import ClusterWatch, make_subscriber
+from chassis.delivery.bus import BROKER_FAILURES, ClusterWatch, is_given_up, make_subscriber, stop_subscriber
 from chassis.delivery.failures import is_passing
 from chassis.delivery.messages import Message
 from chassis.delivery.receiver import Receiver
@@ -26,6 +26,10 @@ log = get_logger()
 
 class ConsumerDiedError(Exception):
     """FastStream's loop has ended by itself; only a new process is to be trusted now."""
+
+
+class GroupLeftError(Exception):
+    """The broker's client has given up its part in the group; another one is begun."""
 
 
 class Consumer:
@@ -50,7 +54,7 @@ class Consumer:
         while not self._stopping.is_set():
             try:
                 await self._consume()
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (GroupLeftError, *BROKER_FAILURES) as error:
                 self._health["consumer"] = "cannot subscribe and tries again"
                 log.failure("consumer_failed", error)
                 await self._wait(self._next_pause())
@@ -86,10 +90,11 @@ class Consumer:
                     raise self._broken
                 if all(task.done() for task in subscriber.tasks):
                     raise ConsumerDiedError
+                if is_given_up(subscriber):
+                    raise GroupLeftError
                 await self._wait(LOOK_SECONDS)
         finally:
-            with suppress(KafkaError, OSError, TimeoutError):
-                await broker.stop()
+            await stop_subscriber(broker, subscriber)
 
     async def _take(self, message: KafkaAckableMessage) -> None:
         """Handle one batch. FastStream swallows what a handler raises and goes on, so nothing may be raised here."""

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis.delivery import outbox_store as store
-from chassis.delivery.bus import ClusterWatch, make_producer
+from chassis.delivery.bus import BROKER_FAILURES, ClusterWatch, make_producer
 from chassis.delivery.failures import is_passing
 from chassis.delivery.outbox import EventSealer
 from chassis.settings import ServiceSettings
@@ -75,7 +75,7 @@ class Relay:
                 log.warning("kafka_cluster_changed")
                 continue
             except Exception as error:
-                if not isinstance(error, KafkaError) and not is_passing(error):
+                if not isinstance(error, BROKER_FAILURES) and not is_passing(error):
                     raise
                 self._health["relay"] = "sending fails and is tried again"
                 log.failure("relay_failed", error)
@@ -138,7 +138,7 @@ class Relay:
                 if not busy:
                     await self._wait(POLL_SECONDS)
         finally:
-            with suppress(KafkaError, OSError, TimeoutError):
+            with suppress(*BROKER_FAILURES):
                 await asyncio.wait_for(producer.stop(), STOP_SECONDS)
 
     async def _greet_cluster(self, connection: store.Connection) -> str | None:
