@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from chassis.audit import store
+from chassis.audit import sequencer, store
 from chassis.audit.checkpoint import Checkpoint
 from chassis.audit.merkle import Head, consistency_ranges, inclusion_ranges, root_of, verify_consistency, verify_inclusion
 from chassis.audit.recorder import Recorder, record
@@ -123,11 +123,44 @@ async def test_only_a_saved_checkpoint_shows_that_a_whole_database_was_set_back(
     await connection.close()
     assert (await verified(keeper)).findings == []
     assert {finding.flaw for finding in (await verified(keeper, saved)).findings} == {Flaw.ROLLED_BACK, Flaw.CHECKPOINT_MISSING}
-    with pytest.raises(RecordBroken):  # the process that signed more than there is now signs nothing any more
+    assert keeper.sequencer.state == "ok"
+    with pytest.raises(RecordBroken) as refused:  # the process that signed more than there is now signs nothing any more
         await keeper.sequencer.checkpoint()
+    (where,) = refused.value.errors
+    assert where.code == "shorter"
+    assert where.field.startswith("signed size 70, size ")
+    assert keeper.sequencer.state != "ok"
     await keeper.act(100)
     with pytest.raises(RecordBroken):
         await keeper.sequencer.checkpoint()
+
+
+async def test_a_service_whose_record_was_changed_says_so_once_and_goes_on(
+    keeper: Keeper, service_database: ServiceDatabase, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(sequencer.log, "failure", lambda event, _: told.append(event))
+    monkeypatch.setattr(sequencer.log, "info", told.append)
+    await grown(keeper)
+    await keeper.sequencer.run()
+    assert (keeper.sequencer.state, told) == ("ok", [])
+    connection = await as_superuser(postgres_server, service_database)
+    root = await connection.fetchrow("select level, position, hash from audit_nodes order by level desc limit 1")
+    await connection.execute(
+        "update audit_nodes set hash = sha256(hash) where level = $1 and position = $2", root["level"], root["position"]
+    )
+    with pytest.raises(RecordBroken):
+        await keeper.sequencer.checkpoint()
+    for _ in range(3):
+        await keeper.sequencer.run()
+    assert (keeper.sequencer.state, told) == (sequencer.UNTOLD, ["audit_record_broken"])
+    await keeper.act(1)  # acts go on
+    await connection.execute(
+        "update audit_nodes set hash = $3 where level = $1 and position = $2", root["level"], root["position"], root["hash"]
+    )
+    await connection.close()
+    await keeper.sequencer.run()
+    assert (keeper.sequencer.state, told) == ("ok", ["audit_record_broken", "audit_record_whole"])
 
 
 async def test_a_record_that_went_on_otherwise_after_being_set_back_is_found(

@@ -112,6 +112,8 @@ async def test_a_database_set_back_is_found_with_a_saved_checkpoint_and_by_a_wit
         await set_back(desk.superuser, Random(3))
     broken = await desk.verify("intake", "--checkpoint", str(saved), expect=1)
     assert broken["services"][0]["signing_refused"], "the process that signed more refuses to sign less"
+    (because,) = broken["services"][0]["refused_because"]
+    assert (because["code"], because["where"].startswith("signed size ")) == ("shorter", True)
     assert desk.codes(broken) == {"rolled_back", "checkpoint_missing"}
     desk.intake.service.record._signed = None  # as after a restart: the service knows of nothing
     assert await desk.look(expect=1) == "rolled_back"

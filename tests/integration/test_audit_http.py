@@ -10,6 +10,7 @@ import pytest
 from chassis.audit.checkpoint import Checkpoint
 from chassis.audit.leaf import Entry
 from chassis.audit.merkle import EMPTY_ROOT, Head, verify_consistency, verify_inclusion
+from chassis.service import growing
 from chassis.storage import System
 from support.edge import RunningIntake, report
 
@@ -258,6 +259,24 @@ async def test_denied_attempts_are_recorded_for_those_whose_situation_was_asked_
     assert denied["XBB"] == [("aino", "incident.submit", 404)]
     assert sorted(denied[None]) == [("aino", "account.read", 403), ("aino", "incident.submit", 404), ("omar", "incident.status", 403)]
     assert "XZZ" not in (await intake.dump()).decode(errors="replace")
+
+
+async def test_a_changed_record_is_told_by_readiness_and_stops_no_report(intake: RunningIntake) -> None:
+    service = intake.service
+    service.health.update(dict.fromkeys(service.health, "ok"))
+    await filled(intake)
+    await intake.get("/v1/audit/checkpoint", groups=OPERATOR)
+    job = growing(service)
+    await job.run()
+    assert (await intake.client.get("/readyz")).json()["checks"]["audit"] == "ok"
+    await intake.owner.execute("alter table audit_checkpoints disable trigger user")
+    await intake.owner.execute("update audit_checkpoints set note = replace(note, E'\n', E'\n ')")
+    assert (await intake.get("/v1/audit/checkpoint", groups=OPERATOR)).json()["errors"][0]["field"] == "checkpoint 1"
+    await job.run()
+    ready = await intake.client.get("/readyz")
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert "mrm audit verify" in ready.json()["checks"]["audit"]
+    assert (await intake.post("/v1/incidents", report())).status_code == 202
 
 
 async def test_intake_names_no_monitor_in_a_denied_attempt(intake: RunningIntake) -> None:

@@ -76,7 +76,7 @@ async def prove(tx: Tx, ranges: Sequence[Range]) -> list[bytes]:
     try:
         return [range_hash(wanted, stored) for wanted in ranges]
     except KeyError:
-        raise RecordBroken from None
+        raise RecordBroken("part_missing", f"size {max((part.end for part in ranges), default=0)}") from None
 
 
 async def remainder_of(tx: Tx, service: str) -> Remainder:

@@ -209,11 +209,14 @@ def _told(found: Sequence[Checked], saved: str | None) -> Group:
     table = Table("Service", "Entries", "Checkpoints", "Saved ones", "Outcome", title="Records of acts", title_justify="left")
     lines: list[str] = []
     for checked in found:
-        outcome = "untouched" if checked.valid else f"{len(checked.findings) + checked.more} findings"
+        outcome = "untouched" if checked.valid else f"{len(checked.findings) + checked.more + len(checked.broken)} findings"
         table.add_row(checked.service, str(checked.entries), str(checked.checkpoints), str(checked.against), outcome)
         lines += [f"{checked.service}: {finding.sentence} ({finding.flaw.value}, {finding.where})" for finding in checked.findings]
         lines += [f"{checked.service}: and {checked.more} more findings."] if checked.more else []
-        lines += [f"{checked.service}: The service refuses to sign its record, for it contradicts itself."] if checked.broken else []
+        lines += [
+            f"{checked.service}: The service refuses to sign its record. {one['message']} ({one['code']}, {one['field']})"
+            for one in checked.broken
+        ]
         if checked.valid and not checked.against:
             lines.append(f"{checked.service}: held against no saved checkpoint, so a database set back as a whole would not be seen.")
     lines += [f"The newest checkpoints are saved in {saved}; keep the file where nobody who can reach the databases can."] if saved else []

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,8 +37,8 @@ class Checked:
     findings: Sequence[Finding]
     more: int
     newest: str | None
-    broken: bool = False
-    """Whether the service itself refuses to sign its record."""
+    broken: Sequence[Mapping[str, str]] = ()
+    """Why the service itself refuses to sign its record: `code`, `field` (where) and `message` of each."""
 
     @property
     def valid(self) -> bool:
@@ -55,19 +55,21 @@ class Checked:
             "saved_checkpoints": self.against,
             "findings": [{"code": found.flaw.value, "where": found.where, "sentence": found.sentence} for found in self.findings],
             "more_findings": self.more,
-            "signing_refused": self.broken,
+            "signing_refused": bool(self.broken),
+            "refused_because": [{"code": one["code"], "where": one["field"], "sentence": one["message"]} for one in self.broken],
         }
 
 
 async def check_service(api: Api, service: str, *, person: str, trust: Trust, saved: Sequence[str]) -> Checked:
     """Check the record of a running service; it is trusted with nothing but to compute each entry's leaf from its row."""
-    broken, newest = False, None
+    broken: Sequence[Mapping[str, str]] = ()
+    newest = None
     try:
         newest = (await api.ask("GET", service, "/v1/audit/checkpoint", person=person)).text
     except RefusedError as error:
         if error.problem_code != "record_broken":
             raise
-        broken = True
+        broken = error.fields or [{"code": error.problem_code, "field": "the record", "message": "It contradicts itself."}]
     origin = str((await api.get(service, "/v1/audit/checkpoints", person=person, params={"limit": "1"}))["origin"])
     kept = [CheckpointDocument.model_validate(item).seen() async for item in _pages(api, service, "/v1/audit/checkpoints", person)]
     against = _of_service(service, saved)
@@ -91,7 +93,7 @@ def check_dump(file: Path, *, trust: Trust, saved: Sequence[str]) -> Checked:
         for line in lines:
             if "remainder" in line:
                 verification.finish(RemainderDocument.model_validate(line["remainder"]).seen(service))
-                return _checked(verification, against, None, broken=False)
+                return _checked(verification, against, None, broken=())
             leaf = LeafDocument.model_validate(line)
             if leaf.entry is not None and leaf.entry.row is None:
                 leaf = leaf.model_copy(update={"entry": None})
@@ -171,7 +173,7 @@ def _service_of(note: str) -> str | None:
         return None
 
 
-def _checked(verification: Verification, saved: Sequence[str], newest: str | None, *, broken: bool) -> Checked:
+def _checked(verification: Verification, saved: Sequence[str], newest: str | None, *, broken: Sequence[Mapping[str, str]]) -> Checked:
     return Checked(
         service=verification.service,
         entries=verification.size,

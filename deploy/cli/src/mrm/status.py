@@ -110,7 +110,8 @@ def _readiness(stack: RunningStack, name: str, mark: ProcessMark | None) -> dict
     except (httpx.HTTPError, ValueError, AttributeError):
         return {"ready": False, "why": "it does not answer", "url": url}
     why = "; ".join(f"{check}: {state}" for check, state in checks.items() if state != "ok")
-    return {"ready": answer.is_success, "why": "" if answer.is_success else why or "not ready", "url": url, "checks": checks}
+    well = answer.is_success and not why  # a service may be ready and say all the same what is wrong: its record of acts
+    return {"ready": well, "why": "" if well else why or "not ready", "url": url, "checks": checks}
 
 
 def _address(stack: RunningStack, name: str) -> str:
