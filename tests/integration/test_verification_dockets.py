@@ -75,6 +75,22 @@ async def test_an_import_needs_no_stages_no_criteria_and_no_day(vetting: Running
     assert {error["code"] for error in regular.json()["errors"]} >= {"missing"}
 
 
+async def test_only_a_situation_open_for_importing_takes_import_dockets(vetting: RunningVerification) -> None:
+    """Otherwise the co-chairs could verify a live report without a source, criteria and the earlier stages."""
+    first, second = [f"{await vetting.report(sources=None)}/k1" for _ in range(2)]
+    proposed = await vetting.docket(first, kind="import", decided_on=None, criteria=None)
+    assert (await vetting.post(f"/dockets/{proposed}/approvals", None, "ursula")).status_code == 201
+    closed = vetting.document(importing=False)
+    assert (await vetting.send("PUT", f"/v1/situations/{closed['code']}", "root", closed)).status_code == 200
+    late = await vetting.post(f"/dockets/{proposed}/approvals", None, "imani")
+    new = await vetting.post("/dockets", {"kind": "import", "lines": [line(second)]}, "ursula")
+    assert [(answer.status_code, answer.json()["code"]) for answer in (late, new)] == [(409, "situation.not_importing")] * 2
+    found = (await vetting.post("/violations/lookup", {"violations": [first, second]}, "farid")).json()["items"]
+    assert {item["status"] for item in found} == {"report_pending_verification"}
+    assert (await vetting.send("PUT", f"/v1/situations/{closed['code']}", "root", vetting.document())).status_code == 200
+    assert (await vetting.post(f"/dockets/{proposed}/approvals", None, "imani")).status_code == 201
+
+
 async def test_a_decisions_own_attribution_travels(vetting: RunningVerification) -> None:
     violation = f"{await vetting.report()}/k1"
     await vetting.verify(violation, attribution=[{"party": "group_1", "attribution": "alleged"}])

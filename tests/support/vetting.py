@@ -90,7 +90,7 @@ class RunningVerification:
         return await self.send("POST", f"/v1/situations/{SITUATION}{path}", person, body)
 
     def document(self, code: str = SITUATION, **changes: Any) -> dict[str, Any]:
-        """A register entry with fresh or known recipients' keys."""
+        """A register entry with fresh or known recipients' keys, open for import dockets."""
         keys = self.keys.setdefault(
             code, {holder: generate_opening_key(holder, code) for holder in ("verification", "aggregation", "export", "recipient")}
         )
@@ -107,6 +107,7 @@ class RunningVerification:
             ],
             "places": [{"code": "XA01", "name": "North", "level": 1}, {"code": "XA0102", "name": "Town", "level": 2, "parent": "XA01"}],
             "recipients": {holder: [entry(key)] for holder, key in keys.items()},
+            "importing": True,
             **changes,
         }
 

@@ -176,6 +176,7 @@ def test_a_killed_import_goes_on_with_the_same_command_and_ends_as_one_that_was_
     assert again["stood"] == records
     with stack.client("verification", "technical") as technical:
         assert technical.get(f"/v1/situations/{code}/dockets", params={"state": "open"}).json()["items"] == []
+        assert technical.get(f"/v1/situations/{code}").json()["importing"] is False
 
 
 def begun_import(stack: Stack, file: str, code: str) -> subprocess.Popen[bytes]:

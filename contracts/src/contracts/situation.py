@@ -78,11 +78,15 @@ class SituationDraft(SituationPart):
 
 
 class Situation(SituationDraft):
-    """The register entry as published on `verification.situations`. `scratch` marks one that `mrm check` made and removes."""
+    """The register entry as published on `verification.situations`. `scratch` marks one that `mrm check` made and removes.
+
+    Only while it is `importing` do records that another system decided come in by import dockets, which ask for no earlier stage.
+    """
 
     recipients: dict[str, list[RecipientKey]]
     version: Count
     scratch: bool = False
+    importing: bool = False
     removed: bool = False
 
     @property

@@ -14,7 +14,7 @@ from mrm.check import read_file, today_in
 from mrm.console import DEFAULT_DATA, MISUSED, CommandError, DataOption, JsonOption, Output, run_until_stopped
 from mrm.exchange_journey import apply_steps, size_of
 from mrm.exchange_records import situation_part, steps_of
-from mrm.exchange_resumption import find_standing, import_plan, importing_alone, make_ready, records_of, withdraw_own_dockets
+from mrm.exchange_resumption import find_standing, import_plan, importing_alone, make_ready, records_of, set_importing, withdraw_own_dockets
 from mrm.exchange_standing import Standing
 from mrm.installation import opened
 from mrm.journey import Journey
@@ -115,6 +115,7 @@ async def _import_file(data: Path, tokens: Path | None, *, file: Path, document:
             if standing.size:
                 output.note(f"{code} holds {standing.size} records of this file already; they stay as they are.")
             plan = import_plan(code, today, standing)
+            await set_importing(installation, code, True)
             with Progress(console=output.progress) as shown:
                 task = shown.add_task(f"Importing into {code}", total=progress.total)
 
@@ -126,6 +127,7 @@ async def _import_file(data: Path, tokens: Path | None, *, file: Path, document:
                 positions = await apply_steps(journey, document, plan, told=told)
             if progress.stood:
                 await withdraw_own_dockets(installation, document)
+            await set_importing(installation, code, False)
     return positions[-1] if positions else 0
 
 

@@ -19,13 +19,15 @@ from mrm.exchange_register import register_differences
 from mrm.exchange_standing import Standing, standing_of
 from mrm.installation import Installation
 from mrm.journey import Journey
-from mrm.people import OFFICER, TECHNICAL
+from mrm.people import OFFICER, OPERATOR, TECHNICAL
 
 _SETTLING_SECONDS: Final = 2.0
 """For so long nothing may move before records are compared: a killed import may have left a request under way."""
 _SHOWN: Final = 20
 _CONFLICT: Final = 409
 _PAGE: Final = "500"
+_ENTRY: Final = ("code", "name", "time_zone", "parties", "places", "policy", "recipients", "scratch", "version")
+"""What is written again of a register entry when only `importing` changes."""
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 
 
@@ -74,6 +76,13 @@ async def make_ready(installation: Installation, document: ExchangeFile, known: 
             await installation.grant(code)  # an import may have been ended between the register and the roles
     if known is None or installation.stack is not None:
         await Journey(installation.api, code).wait_until_known()
+
+
+async def set_importing(installation: Installation, code: str, importing: bool) -> None:
+    """Open a situation for import dockets, or close it again; harmless when it is so already."""
+    known = await installation.api.get("verification", f"/v1/situations/{code}", person=OPERATOR)
+    if known["importing"] != importing:
+        await installation.put_situation(code, {name: known[name] for name in _ENTRY} | {"importing": importing})
 
 
 async def find_standing(installation: Installation, document: ExchangeFile, today: date) -> Standing:

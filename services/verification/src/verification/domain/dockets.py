@@ -11,7 +11,11 @@ CO_CHAIRS = ("cochair_un", "cochair_unicef")
 
 
 class DocketKind(StrEnum):
-    """`import` holds records that another system decided: they lack earlier stages, criteria and perhaps the day."""
+    """`import` holds records that another system decided: they lack earlier stages, criteria and perhaps the day.
+
+    It is for a situation that the operator has opened for importing, and for scratch ones; elsewhere the co-chairs would verify
+    a live report without source, criteria or an earlier stage.
+    """
 
     DECISIONS = "decisions"
     IMPORT = "import"

@@ -22,10 +22,14 @@ Keys = Annotated[list[RecipientKey], Field(min_length=1, max_length=16)]
 
 
 class SituationBody(SituationDraft):
-    """A register entry to be written. `version`, if given, is the one this is based on (0 for a new one); scratch is for ever."""
+    """A register entry to be written. `version`, if given, is the one this is based on (0 for a new one); scratch is for ever.
+
+    `importing` opens the situation for import dockets until an entry without it is written.
+    """
 
     recipients: dict[Short, Keys]
     scratch: bool = False
+    importing: bool = False
     version: Count | None = None
     removed: Literal[False] = False
 

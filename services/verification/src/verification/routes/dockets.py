@@ -47,6 +47,7 @@ async def propose_docket(
     lines = [line.proposed(Stage.CTFMR) for line in body.lines]
     async with once.transaction(desk.database, "propose_docket", caller) as tx:
         await desk.enter(tx, situation)
+        _require_open_for(body.kind, document)
         refuse((await _decide(tx, document, lines, body.kind))[1])
         text = await desk.keep_texts(tx, document, [line.kept_text() for line in body.lines])
         docket = tx.derived_id("docket")
@@ -115,6 +116,7 @@ async def approve_docket(
     async with once.transaction(desk.database, "approve_docket", caller) as tx:
         await desk.enter(tx, situation)
         kept = await _get(tx, situation, docket)
+        _require_open_for(kept.kind, document)
         lines = await store.list_docket_lines(tx, situation, docket)
         approval = await _approve(tx, document, kept, lines, caller=caller, desk=desk)
         given = sorted([*kept.approvals, approval], key=lambda one: one.role)
@@ -163,6 +165,15 @@ async def withdraw_docket(
         tx.audit("docket.withdraw", situation=situation, subject_ref=str(docket))
         roles = [one.role for one in kept.approvals]
         return once.answer(DocketChanged(docket=docket, state=DocketState.WITHDRAWN, approvals=roles, decisions=[]))
+
+
+def _require_open_for(kind: DocketKind, document: Situation) -> None:
+    """Refuse an import docket where nothing is being imported: a live report is decided stage by stage."""
+    if kind is DocketKind.IMPORT and not (document.importing or document.scratch):
+        raise Conflict(
+            "situation.not_importing",
+            "Propose a docket of kind `decisions`; for records of another system the operator first writes the situation with `importing`.",
+        )
 
 
 async def _get(tx: Tx, situation: str, docket: UUID) -> KeptDocket:

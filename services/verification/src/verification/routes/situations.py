@@ -50,7 +50,7 @@ async def write_situation(
         version = await desk.register.newest_version(tx, situation) + 1
         document = Situation(**body.model_dump(exclude={"version", "removed"}), version=version)
         await _publish(desk, tx, document)
-        detail = {"version": version, "scratch": body.scratch, **_changed_keys(before, document)}
+        detail = {"version": version, "scratch": body.scratch, "importing": body.importing, **_changed_keys(before, document)}
         tx.audit("situation.write", situation=situation, detail=detail)
         return await _shown(tx, document)
 
