@@ -86,6 +86,7 @@ class Line:
     owner: bool
     states: tuple[str, ...] | None
     offices: tuple[str, ...] | None
+    office_in_row: bool
     looks: Mapping[str, tuple[str | None, bool, str | None, str | None, bool, bool]]
 
     def holds(self, service: str, action: str, grants: Grants, row: str, *, fully: bool = True, added: bool = False) -> bool:
@@ -100,10 +101,11 @@ class Line:
         roles = held(grants, place)
         if not fully:
             return allows(service, action, roles, SOMETHING, SOMETHING)
-        if (self.states is not None and state not in self.states) or (self.offices is not None and office not in self.offices):
+        of_row = self.offices if self.offices is None or not self.office_in_row else {str(office)} & set(self.offices)
+        if (self.states is not None and state not in self.states) or (of_row is not None and not of_row):
             return False
         relation = ("own" if own else "not_own") if self.owner else self.relation
-        of_office = roles if self.offices is None else roles & {str(office)}
+        of_office = roles if of_row is None else roles & set(of_row)
         return allows(service, action, of_office, relation, SOMETHING if self.states is None else state)
 
 
@@ -175,7 +177,7 @@ class SqlMatrix:
         looks = await self.superuser.fetch(
             f"select ctid::text, {line['place'] or 'null::text'}, ({line['owner'] or 'false'}) is true,"  # noqa: S608
             f" {line['state_column'] + '::text' if line['states'] else 'null::text'},"
-            f" {line['office_column'] + '::text' if line['offices'] else 'null::text'},"
+            f" {line['office_column'] + '::text' if line['office_column'] and line['offices'] else 'null::text'},"
             f" ({line['also'] or 'true'}) is true, ({line['added'] or 'true'}) is true from {table}"
         )
         return Line(
@@ -187,6 +189,7 @@ class SqlMatrix:
             line["owner"] is not None,
             tuple(line["states"]) if line["states"] else None,
             tuple(line["offices"]) if line["offices"] else None,
+            line["office_column"] is not None,
             {look[0]: tuple(look)[1:] for look in looks},
         )
 

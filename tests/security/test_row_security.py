@@ -1,9 +1,12 @@
 """Row-level security agrees with the permission table, is evaluated once per statement, and a service refuses to work where it could be
-bypassed: as owner, superuser or with BYPASSRLS, with a policy gone or added, with it off on one table, with another permission table."""
+bypassed: as owner, superuser or with BYPASSRLS, with a policy gone or added, with it off on one table, with another permission table,
+with a constraint, a trigger or a privilege that the migrations did not leave. Those the migrations name, and bless only when told to."""
 
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
@@ -11,6 +14,7 @@ import asyncpg
 import pytest
 
 from chassis import row_security
+from chassis.catalog import LISTING, ChangedDatabaseError
 from chassis.errors import Unavailable
 from chassis.identity import Principal
 from chassis.migrations import upgrade
@@ -134,7 +138,6 @@ PLANTED = {
     "policy widened": ('alter policy "_system" on submissions using (true)', row_security.CHANGED),
     "off on one table": ("alter table approvals disable row level security", row_security.CHANGED),
     "not forced on one table": ("alter table approvals no force row level security", row_security.CHANGED),
-    "a table more": ("create table notes (situation text)", row_security.CHANGED),
     "a function replaced": (
         "create or replace function acts_everywhere(actions text[], relation text default null, state text default null,"
         " office text default null) returns boolean language sql stable as 'select true'",
@@ -152,6 +155,102 @@ PLANTED = {
     "owner of one table": ("alter table approvals owner to export_app", row_security.ROLE),
 }
 MEND = "alter role export_app nosuperuser nobypassrls noreplication; revoke export_owner from export_app"
+UNSEEN_PLACES = {
+    "a table more": ("export", "create table notes (situation text)", "table notes: new"),
+    "a unique constraint gone": (
+        "verification",
+        "alter table docket_approvals drop constraint docket_approvals_each_person_once",
+        "constraint docket_approvals_each_person_once of docket_approvals: gone",
+    ),
+    "a check gone": (
+        "verification",
+        "alter table decisions drop constraint decisions_four_eyes",
+        "constraint decisions_four_eyes of decisions: gone",
+    ),
+    "a check that old rows need not meet": (
+        "verification",
+        "alter table decisions drop constraint decisions_stage;"
+        "alter table decisions add constraint decisions_stage check (stage in ('focal_point', 'technical', 'ctfmr')) not valid",
+        "constraint decisions_stage of decisions: different",
+    ),
+    "a trigger off": (
+        "verification",
+        "alter table decisions disable trigger decisions_both_cochairs",
+        "trigger decisions_both_cochairs of decisions: different",
+    ),
+    "the record may shrink": (
+        "verification",
+        "alter table audit_entries disable trigger only_grows",
+        "trigger only_grows of audit_entries: different",
+    ),
+    "a trigger in replicas only": (
+        "verification",
+        "alter table decisions enable replica trigger decisions_both_cochairs",
+        "trigger decisions_both_cochairs of decisions: different",
+    ),
+    "a foreign key unheld": (
+        "verification",
+        "alter table decisions disable trigger all; alter table decisions enable trigger decisions_both_cochairs",
+        "constraint decisions_of_a_line of decisions: different",
+    ),
+    "rights on tables": (
+        "verification",
+        "grant all on audit_entries, docket_approvals, decisions to verification_app",
+        "privileges on docket_approvals: different",
+    ),
+    "a right on a column": (
+        "verification",
+        "grant update (decided_by) on decisions to verification_app",
+        "privileges on column decisions.decided_by: new",
+    ),
+    "a right to everybody": ("verification", "grant select on violations to public", "privileges on violations: different"),
+    "rights on the schema": ("verification", "grant create on schema public to verification_app", "privileges on schema public: different"),
+    "rights in the database": (
+        "verification",
+        "do $$ begin execute format('grant create on database %I to verification_app', current_database()); end $$",
+        "privileges on the database: new",
+    ),
+    "rights on row security's own tables": (
+        "verification",
+        "grant insert, update, delete on permission_rows, row_security_state to verification_app",
+        "privileges on permission_rows: different",
+    ),
+    "rights on tables to come": (
+        "verification",
+        "alter default privileges for role verification_owner in schema public grant truncate on tables to verification_app",
+        "default privileges of verification_owner, public, r: different",
+    ),
+    "a function for everybody": (
+        "verification",
+        "grant execute on function remove_scratch_situation(text) to public",
+        "privileges on function remove_scratch_situation(text): different",
+    ),
+    "a superuser's view": (
+        "verification",
+        "create view zz_incidents as select * from incidents; grant select on zz_incidents to verification_app",
+        "view zz_incidents: new",
+    ),
+    "a superuser's materialized view": ("verification", "create materialized view kept as select * from incidents", "view kept: new"),
+    "another owner": ("verification", "alter table decisions owner to current_user", "table decisions: different"),
+    "a unique index gone": ("verification", "drop index links_standing_child", "unique index links_standing_child of links: gone"),
+    "a column that may be empty": (
+        "verification",
+        "alter table decisions alter column decided_by drop not null",
+        "column decisions.decided_by: different",
+    ),
+    "a rule": ("verification", "create rule quiet as on insert to audit_entries do instead nothing", "rule quiet of audit_entries: new"),
+    "a trigger's function replaced": (
+        "verification",
+        "create or replace function require_both_cochairs() returns trigger language plpgsql as 'begin return null; end'",
+        "function require_both_cochairs(): different",
+    ),
+    "a function of a policy's name": (
+        "verification",
+        "create function acting_subject(text) returns text language sql as 'select $1'",
+        "function acting_subject(text): new",
+    ),
+}
+"""What row security's own text does not put back, and a line of what the migrations say then."""
 
 
 @pytest.mark.parametrize("planted", PLANTED)
@@ -167,12 +266,98 @@ async def test_a_service_refuses_a_database_with_a_hole(planted: str, export: Se
 
 @pytest.mark.parametrize("planted", [name for name, (_, reason) in PLANTED.items() if reason != row_security.ROLE])
 async def test_the_migrations_close_what_was_opened(planted: str, export: ServiceDatabase, superuser: asyncpg.Connection) -> None:
-    await superuser.execute(PLANTED[planted][0].replace("create table notes", "set role export_owner; create table notes"))
-    await superuser.execute("reset role")
+    await superuser.execute(PLANTED[planted][0])
     if planted.startswith("a right more"):
         await superuser.execute("update row_security_state set source = 'older'")
     await asyncio.to_thread(upgrade, "export", migrations(export))
     assert await hole(export.app_url) is None
+
+
+@pytest.mark.parametrize("planted", UNSEEN_PLACES)
+async def test_what_the_migrations_cannot_put_back_is_seen_and_never_blessed_unasked(
+    planted: str, new_migrated_database: NewDatabase, postgres_server: PostgresServer
+) -> None:
+    service, statement, line = UNSEEN_PLACES[planted]
+    database = await new_migrated_database(service)
+    superuser = await asyncpg.connect(postgres_server.superuser_url(database.name))
+    try:
+        assert await hole(database.app_url, service) is None
+        await superuser.execute(statement)
+        reason = await hole(database.app_url, service)
+        assert reason is not None
+        assert reason.startswith("the database is not as the migrations left it (")
+        for _ in range(2):
+            with pytest.raises(ChangedDatabaseError) as named:
+                await asyncio.to_thread(upgrade, service, migrations(database))
+            assert f"  {line}\n" in str(named.value)
+            assert await hole(database.app_url, service) == reason
+    finally:
+        await superuser.close()
+
+
+async def test_a_change_that_is_meant_is_accepted_by_name_only(new_migrated_database: NewDatabase) -> None:
+    database = await new_migrated_database("verification")
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        await owner.execute("alter table decisions drop constraint decisions_stage")
+        await owner.execute("drop policy _system on decisions")
+        changed = row_security.altered(["constraint"])
+        assert await hole(database.app_url, "verification") == changed
+        assert await asyncio.to_thread(command, "verification", database) == (
+            1,
+            "The database is not as the migrations left it:\n  constraint decisions_stage of decisions: gone\n"
+            "Put it back by hand. Only if all of this is meant, say `migrate --accept-changes`.\n",
+        )
+        assert await hole(database.app_url, "verification") == changed
+        assert await asyncio.to_thread(command, "verification", database, "--accept-changes") == (0, "")
+        assert await hole(database.app_url, "verification") is None
+    finally:
+        await owner.close()
+
+
+async def test_a_change_put_back_by_hand_is_no_change(new_migrated_database: NewDatabase) -> None:
+    database = await new_migrated_database("verification")
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        await owner.execute("alter table audit_entries disable trigger only_grows; grant delete on audit_entries to verification_app")
+        assert await hole(database.app_url, "verification") == row_security.altered(["privileges on", "trigger"])
+        await owner.execute(
+            "alter table audit_entries enable always trigger only_grows; revoke delete on audit_entries from verification_app"
+        )
+        assert await hole(database.app_url, "verification") is None
+    finally:
+        await owner.close()
+
+
+async def test_a_service_refuses_sessions_without_triggers(export: ServiceDatabase, superuser: asyncpg.Connection) -> None:
+    await superuser.execute(f'alter database "{export.name}" set session_replication_role = replica')
+    assert await hole(export.app_url) == row_security.TRIGGERS_OFF
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_what_the_migrations_leave_is_told_alike_by_every_role_and_in_every_copy(
+    service: str, new_migrated_database: NewDatabase, postgres_server: PostgresServer
+) -> None:
+    first, second = await new_migrated_database(service), await new_migrated_database(service)
+    await postgres_server.create_service_database(service, second.name)  # as each start of a local stack does
+    told = set()
+    for url in (first.owner_url, first.app_url, second.app_url, postgres_server.superuser_url(second.name)):
+        connection = await asyncpg.connect(url)
+        await connection.execute("select set_config('search_path', 'public', false)")
+        told.add(await connection.fetchval(LISTING))
+        await connection.close()
+    (listing,) = told
+    assert "\nconstraint\taudit_leaves_once of audit_leaves\t" in listing
+    assert len(listing.split("\n")) > 300
+
+
+def command(service: str, database: ServiceDatabase, *options: str) -> tuple[int, str]:
+    """Run `python -m <service> migrate` as an operator does."""
+    environment = {"MRM_MIGRATIONS_DATABASE_URL": database.owner_url, "MRM_APP_ROLE": f"{service}_app"}
+    ended = subprocess.run(
+        [sys.executable, "-m", service, "migrate", *options], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    return ended.returncode, ended.stderr
 
 
 async def test_a_service_refuses_to_be_the_owner_or_a_superuser(export: ServiceDatabase, postgres_server: PostgresServer) -> None:

@@ -28,14 +28,16 @@ _ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _ENVIRONMENT: Final = Path(__file__).parent / "migration_environment"
 
 
-def upgrade(service: str, settings: MigrationSettings) -> None:
+def upgrade(service: str, settings: MigrationSettings, *, accept_changes: bool = False) -> None:
     """Bring the database of a service to its newest revision; harmless when it is there already.
 
+    Raises ChangedDatabaseError, before any revision runs, if somebody else has changed what the migrations left and cannot restore;
+    `accept_changes` takes it as it is.
     Other migrators wait by polling a try-lock: a blocking lock and `create index concurrently` would deadlock.
     """
     if _ROLE.fullmatch(settings.app_role) is None:
         raise ValueError("the app role's name is not a plain identifier")
-    asyncio.run(_upgrade(service, settings))
+    asyncio.run(_upgrade(service, settings, accept_changes=accept_changes))
 
 
 def run_sql(sql: str) -> None:
@@ -66,16 +68,18 @@ def versions_folder(service: str) -> Path:
     return Path(spec.origin).parent / "migrations" / "versions"
 
 
-async def _upgrade(service: str, settings: MigrationSettings) -> None:
+async def _upgrade(service: str, settings: MigrationSettings, *, accept_changes: bool) -> None:
     url = settings.migrations_database_url.get_secret_value()
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: _connect(url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await _lock(connection.exec_driver_sql, connection.commit, zlib.crc32(f"migrations/{service}".encode()))
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            if not accept_changes:
+                await row_security.refuse_changes(raw, service)
             await connection.run_sync(_run_revisions, service, settings.app_role)
             await connection.commit()
-            raw: Any = (await connection.get_raw_connection()).driver_connection
-            await row_security.set_up(raw, service, settings.app_role)
+            await row_security.set_up(raw, service, settings.app_role, accept_changes=accept_changes)
     finally:
         await engine.dispose()
 
@@ -102,5 +106,12 @@ def _run_revisions(connection: Connection, service: str, app_role: str) -> None:
     config.set_main_option("script_location", str(_ENVIRONMENT))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(versions_folder(service)))
-    config.attributes.update(connection=connection, app_role=app_role, version_table=f"{service}_revisions")
+    config.attributes.update(
+        connection=connection, app_role=app_role, version_table=f"{service}_revisions", on_version_apply=_keep_revision
+    )
     command.upgrade(config, "head")
+
+
+def _keep_revision(*, ctx: Any, **_: Any) -> None:  # noqa: ANN401 - Alembic's
+    """Keep what a step made of the database, within the step's transaction: a migrator that is killed leaves nothing unexplained."""
+    ctx.connection.connection.dbapi_connection.run_async(row_security.keep_revision)

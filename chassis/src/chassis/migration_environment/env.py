@@ -4,7 +4,8 @@ from alembic import context
 
 connection = context.config.attributes["connection"]
 table = context.config.attributes["version_table"]
-context.configure(connection=connection, version_table=table, transaction_per_migration=True)
+applied = context.config.attributes["on_version_apply"]
+context.configure(connection=connection, version_table=table, transaction_per_migration=True, on_version_apply=applied)
 with context.begin_transaction():
     context.run_migrations()
 role = context.config.attributes["app_role"]

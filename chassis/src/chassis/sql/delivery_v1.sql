@@ -89,6 +89,15 @@ create table answered_requests (           -- whoever lost an answer and asks th
     constraint answered_requests_whole check ((status is null) = (answer is null))
 );                                         -- both null only inside the transaction that acts
 create index answered_requests_by_age on answered_requests (at);
+create function refuse_another_answer() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception 'an answer that was given stays' using errcode = 'check_violation', constraint = tg_name;
+end
+$$;
+create trigger answered_requests_stay before update on answered_requests for each row
+    when (old.status is not null
+        and (new.request, new.digest, new.status, new.answer::text) is distinct from (old.request, old.digest, old.status, old.answer::text))
+    execute function refuse_another_answer();
 
 -- The record of acts (docs/audit.md). Everything but `audit_pending` only ever grows.
 create table audit_log (                   -- the record's own name: a database made anew is another record

@@ -84,7 +84,8 @@ $$;
 --   relation  the relation of the permission table, where the action does not stand in another to a row of this table
 --   owner     an expression: is the row the person's own? Then the relation is own or not_own
 --   states    the words that the column `state_column` can hold, as the permission table's column `state` knows them
---   office    a role that must be held where the rows are: a condition of the permission table's column `role`, with `office_column`
+--   office    a role that must be held where the rows are: a condition of the permission table's column `role`; the one that stands in
+--             the row's `office_column`, or any of them (null)
 --   also      a further condition on every row; `added` one on the new rows alone
 create or replace function pg_temp.may(
     act text, relation_name text, actions text[], place text default 'situation', scope text default 'everywhere',
@@ -112,7 +113,7 @@ begin
                 if one_state is not null then
                     part := format('%I = %L and %s', state_column, one_state, part);
                 end if;
-                if one_office is not null then
+                if one_office is not null and office_column is not null then
                     part := format('%I = %L and %s', office_column, one_office, part);
                 end if;
                 if owner is not null then

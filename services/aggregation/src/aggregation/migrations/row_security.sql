@@ -12,5 +12,5 @@ select pg_temp.may('see', 'releases', '{counts.read,snapshot.freeze,snapshot.rea
 select pg_temp.may('add', 'releases', '{snapshot.freeze}', added => 'released_by = (select acting_subject())');
 
 select pg_temp.may('see', 'rebuilds', '{counts.rebuild}');
-select pg_temp.may('add', 'rebuilds', '{counts.rebuild}', added => 'asked_by = (select acting_subject())');
-select pg_temp.may('change', 'rebuilds', '{counts.rebuild}', added => 'asked_by = (select acting_subject())');
+select pg_temp.may('add', 'rebuilds', '{counts.rebuild}', added => $sql$asked_by = (select acting_subject()) and state = 'clearing'$sql$);
+select pg_temp.may('change', 'rebuilds', '{counts.rebuild}', added => $sql$asked_by = (select acting_subject()) and state = 'clearing'$sql$);

@@ -21,6 +21,6 @@ select pg_temp.may('add', 'revisions', '{incident.submit,incident.revise}');
 
 select pg_temp.may('see', 'devices', '{device.add,device.list,device.count,device.revoke,device.revoke_all}', owner => pg_temp.own());
 select pg_temp.may('add', 'devices', '{device.add}', added => pg_temp.own());
-select pg_temp.may('change', 'devices', '{device.revoke,device.revoke_all}', owner => pg_temp.own());
+select pg_temp.may('change', 'devices', '{device.revoke,device.revoke_all}', owner => pg_temp.own(), added => 'revoked_at is not null');
 select pg_temp.may(act, 'devices', '{incident.submit,incident.revise}', also => pg_temp.own() || ' and device = (select acting_device())')
 from unnest(array['see', 'lock']) as acts (act);

@@ -23,7 +23,11 @@ select pg_temp.may(act, 'ledgers', '{decision.record,docket.approve,link.record}
 -- Cases.
 select pg_temp.may('see', 'incidents',
     '{queue.read,case.open,case.break_glass,decision.record,docket.propose,docket.approve,link.record,question.ask,records.export}');
-select pg_temp.may('change', 'incidents', '{case.open,decision.record,docket.approve,question.ask}');
+-- A report is the monitor's and a case's progress follows from the act: the first opening by a reviewer, a decision, a question.
+select pg_temp.may('change', 'incidents', '{case.open}', states => '{received}', state_column => 'status',
+    offices => '{focal_point,technical}', office_column => null, added => $sql$status = 'under_review'$sql$);
+select pg_temp.may('change', 'incidents', '{decision.record,docket.approve}', added => $sql$status in ('under_review', 'closed')$sql$);
+select pg_temp.may('change', 'incidents', '{question.ask}', added => $sql$status = 'needs_information'$sql$);
 select pg_temp.may('see', 'reports', '{case.open,case.break_glass,question.ask,records.export}');
 select pg_temp.may('see', 'violations',
     '{queue.read,case.open,decision.record,decision.read,docket.propose,docket.approve,link.record,link.read,question.ask}');
@@ -57,7 +61,7 @@ select pg_temp.may('add', 'docket_approvals', '{docket.approve}', relation => 'n
 -- Links.
 select pg_temp.may('see', 'links', '{queue.read,case.open,link.record,link.read,records.export}');
 select pg_temp.may('add', 'links', '{link.record}', added => 'recorded_by = (select acting_subject())');
-select pg_temp.may('change', 'links', '{link.record}');
+select pg_temp.may('change', 'links', '{link.record}', added => 'undone_by = (select acting_subject())');
 
 -- Emergency access: taken and given back by its holder, acknowledged by somebody else.
 select pg_temp.may('see', 'emergency_accesses', '{queue.read,case.open,case.break_glass,emergency.read,emergency.acknowledge}');

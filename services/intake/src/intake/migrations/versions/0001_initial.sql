@@ -27,6 +27,17 @@ create table revisions (
     constraint revisions_content_mark check (length(content) = 32)
 );
 
+-- A monitor revises; how far the case has come is what verification says, to the service itself.
+create function incidents_revised() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception 'a revision is all that a monitor adds' using errcode = 'check_violation', constraint = tg_name;
+end $$;
+create trigger incidents_revised before update on incidents for each row
+    when (current_setting('mrm.action', true) is distinct from 'system'
+        and ((new.status, new.needs, new.progressed_at) is distinct from (old.status, old.needs, old.progressed_at)
+            or new.revision < old.revision))
+    execute function incidents_revised();
+
 -- Nothing that was accepted can be rewritten, whatever the owner's default privileges say.
 revoke all on incidents, revisions from :app;
 grant select, insert, delete on incidents, revisions to :app;

@@ -30,6 +30,23 @@ create table incidents (
 );
 create unique index incidents_in_order on incidents (situation, opened);
 
+-- What somebody acts on is not what they may change: row-level security says whose rows, these triggers which of their columns. Handlers
+-- are the service itself ('system').
+create function refuse_change() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = 'check_violation', constraint = tg_name, message = tg_argv[0];
+end $$;
+create trigger incidents_as_reported before update on incidents for each row
+    when (current_setting('mrm.action', true) is distinct from 'system'
+        and (new.revision, new.occurred_from, new.occurred_to, new.ongoing, new.region)
+            is distinct from (old.revision, old.occurred_from, old.occurred_to, old.ongoing, old.region))
+    execute function refuse_change('what was reported changes with a report only');
+create trigger ledgers_only_count before update on ledgers for each row
+    when (current_setting('mrm.action', true) is distinct from 'system'
+        and ((new.incidents, new.revisions, new.refused) is distinct from (old.incidents, old.revisions, old.refused)
+            or new.recorded < old.recorded or new.facts < old.facts))
+    execute function refuse_change('an act counts what it records and nothing else');
+
 create table reports (                     -- every revision as it came, sealed
     situation   text not null,
     incident    uuid not null,
@@ -70,6 +87,16 @@ create table violations (
     foreign key (situation, incident) references incidents
 );
 create index violations_waiting on violations (situation, waits_for, opened, violation) where held;
+create trigger violations_as_reported before update on violations for each row
+    when (current_setting('mrm.action', true) is distinct from 'system'
+        and (new.held, new.type, new.boys, new.girls, new.unknown, new.primary_sources, new.secondary_sources, new.incomplete)
+            is distinct from (old.held, old.type, old.boys, old.girls, old.unknown, old.primary_sources, old.secondary_sources, old.incomplete))
+    execute function refuse_change('what was reported changes with a report only');
+create trigger violations_by_stage before update on violations for each row
+    when (case when current_setting('mrm.action', true) = 'docket.approve'
+        then (new.focal_point, new.technical) is distinct from (old.focal_point, old.technical)
+        else (new.ctfmr, new.ctfmr_decided_on) is distinct from (old.ctfmr, old.ctfmr_decided_on) end)
+    execute function refuse_change('a stage speaks for itself');
 
 create table children (
     situation text not null,
@@ -288,6 +315,8 @@ create unique index links_standing_child on links (situation, least(item, of_ite
 create index links_standing_of on links (situation, of_incident, of_item) where undone_recorded is null;
 create unique index links_in_order on links (situation, recorded);
 create unique index links_undone_in_order on links (situation, undone_recorded) where undone_recorded is not null;
+create trigger links_undone_once before update on links for each row when (old.undone_recorded is not null)
+    execute function refuse_change('a link is undone once');
 
 create table questions (
     situation text not null,

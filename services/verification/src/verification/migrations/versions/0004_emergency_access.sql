@@ -25,6 +25,10 @@ create table emergency_accesses (
 create index emergency_accesses_standing on emergency_accesses (situation, incident, holder, ends_at);
 create index emergency_accesses_in_order on emergency_accesses (situation, taken_at, access);
 
+create trigger emergency_accesses_begin_now before insert on emergency_accesses for each row
+    when (new.taken_at > now() + interval '1 minute')             -- the service's clock may be a little fast, by no more
+    execute function refuse_change('an emergency access begins when it is taken');
+
 create table emergency_acknowledgements (  -- each office once, each person once, never the holder nor the holder's own office
     situation       text not null,
     access          uuid not null,
