@@ -4,16 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
 from chassis.http.pages import LANGUAGES, texts_of
+from chassis.http.rates import Rate, Rates
 from chassis.service import _forgetting_sessions
 from chassis.sessions import MAX_SESSIONS
 from local_stack.postgres import PostgresServer
 from support.browser import forms
 from support.pages_issuer import CLIENT, PagesIssuer
 from support.signing_in import Pages, pages_of, registered
+
+MANY = Rate(1e6, 10**6)
 
 
 async def test_somebody_signs_in_and_is_told_who_they_are(pages: Pages, pages_issuer: PagesIssuer) -> None:
@@ -44,6 +48,26 @@ async def test_what_the_database_holds_opens_no_session_and_names_nobody(pages: 
         assert word is not None
         assert word.encode() not in stored
     assert row["person"].startswith("monitor:")
+
+
+async def test_cookies_that_open_nothing_are_counted_for_their_address(pages: Pages) -> None:
+    pages.app.state.rates = Rates(person=MANY, address=MANY, sign_ins=MANY, failures=Rate(0.001, 5))
+    async with httpx.AsyncClient() as client:
+        bad = {"Cookie": f"{pages.cookie_name}=guessed"}
+        statuses = [(await client.get(f"{pages.url}/v1/session", headers=bad)).status_code for _ in range(8)]
+        assert statuses == [401] * 5 + [429] * 3
+        assert (await client.get(f"{pages.url}/v1/session")).status_code == 401  # no cookie is no attempt
+    async with pages.browser() as browser:
+        await pages.signed_in(browser)
+        assert (await pages.session(browser)).status_code == 200
+
+
+async def test_the_page_after_leaving_claims_nothing_of_whoever_only_opens_it(pages: Pages) -> None:
+    async with httpx.AsyncClient() as client:
+        for language, words in (("en", "If you have just signed out everywhere"), ("ar", "إذا كنت قد سجّلت الخروج من كل مكان للتو")):
+            shown = (await client.get(f"{pages.url}/account?done=everywhere&lang={language}")).text
+            assert words in shown
+            assert "You are signed out everywhere" not in shown
 
 
 async def test_no_token_of_the_issuer_reaches_the_browser(pages: Pages, pages_issuer: PagesIssuer) -> None:

@@ -11,7 +11,8 @@ from chassis.errors import Unavailable
 from chassis.http.access import open_to_all
 from chassis.http.pages import LANGUAGE_PARAMETER, LANGUAGES, STYLE_SHEET, language_of, message, page, style_sheet
 from chassis.http.problems import problem_responses
-from chassis.http.sessions import check_made_here, drop_cookie, session_cookie, session_of
+from chassis.http.rates import Rates
+from chassis.http.sessions import brings_session, check_made_here, drop_cookie, session_cookie, session_of
 from chassis.http.sign_in import service_away, sign_in_link
 from chassis.identity import Unauthenticated
 from chassis.service import Service
@@ -63,6 +64,9 @@ async def read_session(request: Request, sessions: SessionsOf) -> SessionAnswer:
     """Tell the browser of a signed-in person, and nobody else, whose session its cookie is."""
     session = await session_of(request)
     if session is None:
+        if brings_session(request):
+            rates: Rates = request.app.state.rates
+            rates.failed(request.scope)
         raise Unauthenticated
     others = await sessions.list_of(session)
     return SessionAnswer(
