@@ -11,12 +11,12 @@ from support.vetting import RunningVerification
 REASON = "The family must be warned before the convoy leaves tonight."
 
 
-async def mrm(vetting: RunningVerification, *arguments: str, groups: str = "/XAA/auditor") -> str:
+async def mrm(vetting: RunningVerification, *arguments: str, groups: str = "/XAA/auditor", columns: int = 200) -> str:
     """Run `mrm audit show` as somebody with a token; returns what it prints."""
     environment = os.environ | {
         "MRM_TOKEN": vetting.issuer.token("ada", groups),
         "MRM_VERIFICATION_URL": str(vetting.client.base_url),
-        "COLUMNS": "200",
+        "COLUMNS": str(columns),
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -81,6 +81,10 @@ async def test_a_person_reads_a_table_or_that_there_is_nothing(vetting: RunningV
     assert [cell.strip() for cell in row.replace("│", "|").strip("|").split("|")][1:] == [
         "verification", "XAA", "ursula", "Opened the coded facts of a case (purpose vetting, revision 1)", incident,
     ]  # fmt: skip
+    narrow = await mrm(vetting, "--person", "ursula", columns=80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    rows = [line.split("│")[1:-1] for line in narrow.splitlines() if line.startswith("│")]
+    assert "".join(row[-1].strip() for row in rows) == incident, "an id is folded, never cut off"
     assert (await mrm(vetting, "--person", "nobody")).strip() == "No act fits."
     assert await told(vetting, "--person", "nobody") == []
     await mrm(vetting, "--person", "Zzqahmad-Khan")

@@ -93,7 +93,9 @@ def show(  # noqa: PLR0917 - typer passes by name
     params = {name: value for name, value in asked.items() if value is not None}
     acts = asyncio.run(_acts(data, _named(service), person, params, limit))
     items = [{**item, "words": words(item["action"], item["detail"])} for item in acts]
-    table = Table("When (UTC)", "Service", "Situation", "Who", "What", "Object", title="Acts", title_justify="left")
+    table = Table(title="Acts", title_justify="left")
+    for heading in ("When (UTC)", "Service", "Situation", "Who", "What", "Object"):
+        table.add_column(heading, overflow="fold")  # an id that is cut off can be given to no option
     for item in items:
         when = datetime.fromisoformat(item["at"]).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
         cells = (when, item["service"], item["situation"] or "-", item["actor"], item["words"], item["subject"] or "-")
