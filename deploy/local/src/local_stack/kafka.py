@@ -279,7 +279,7 @@ class KafkaServer:
         The tool takes a password only as an argument, so the arguments go through a private file that the Java launcher
         reads: nothing shows in the process list. Its output holds derived keys and is thrown away.
         """
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         scram = f"SCRAM-SHA-512=[name={ADMIN},password={self.user(ADMIN).password}]"
         words = [*JAVA_OPTIONS, "-cp", f"{self._jars()}/*", "kafka.tools.StorageTool", "format"]
         words += ["--cluster-id", cluster_id, "--config", str(self.settings_file), "--add-scram", scram]
@@ -292,6 +292,14 @@ class KafkaServer:
         if result.returncode != 0 or not self.intact():
             shutil.rmtree(self.data, ignore_errors=True)
             raise StackError("Kafka's data folder could not be formatted.", remedy="Run `mrm doctor`.")
+
+
+def new_cluster_id() -> str:
+    """Return a random cluster id: base64 of 128 bits, never beginning with a dash, which Kafka's tool would take for an option."""
+    while True:
+        found = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not found.startswith("-"):
+            return found
 
 
 def rights(topics: Iterable[Topic]) -> list[Any]:
