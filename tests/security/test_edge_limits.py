@@ -292,7 +292,7 @@ async def test_what_is_not_http_is_refused(quiet_intake: RunningIntake, raw: byt
 
 
 async def test_json_is_read_whole_however_it_is_cut(quiet_intake: RunningIntake) -> None:
-    raw = json.dumps({"situation": "é"}, ensure_ascii=False).encode()
+    raw = json.dumps({"situation": "XAA", "place": "é"}, ensure_ascii=False).encode()
     async with connected(quiet_intake.url) as connection:
         await connection.send(head(quiet_intake, f"Content-Length: {len(raw)}", "Connection: close"))
         for byte in raw:
