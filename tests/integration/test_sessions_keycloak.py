@@ -68,7 +68,7 @@ async def test_in_on_and_everywhere_out(at_keycloak: tuple[Pages, Pages], identi
         await log_in(verification, browser, identity_server, "cochair_un")
         told = (await verification.session(browser)).json()
         assert told["name"] == "Ulla Cochair"
-        assert told["roles"] == [{"situation": "XSE-2024", "role": "cochair_un"}]
+        assert {"situation": "XSE-2024", "role": "cochair_un"} in told["roles"]  # other tests of the stack give further ones
         assert (await browser.get(f"{verification.origin}/v1/situations")).status_code == 200
 
         before = len(browser.visited)
