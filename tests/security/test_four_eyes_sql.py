@@ -1,6 +1,6 @@
 """Four eyes as plain SQL under verification's own role, as the service itself: the database refuses every way around both co-chairs.
 
-Those of emergency access are in `integration/test_need_to_know.py`, those of a submission in `integration/test_export.py`.
+Those of emergency access are in `integration/test_need_to_know.py`, those of a submission in `integration/test_export_signing.py`.
 """
 
 from collections.abc import AsyncIterator

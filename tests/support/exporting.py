@@ -14,13 +14,15 @@ import pytest
 from pydantic import SecretStr
 
 from chassis.sealing.keys import generate_signing_key
+from chassis.sealing.opening import open_sealed
 from chassis.sealing.opening_keys import OpeningKey, generate_opening_key
+from chassis.sealing.signed import Expectation
 from chassis.sealing.submission import generate_submission_keys
 from chassis.sealing.trust import Trust
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.storage import SYSTEM
-from contracts.events import SnapshotFrozen
+from contracts.events import SnapshotFrozen, SubmissionSigned
 from contracts.situation import Situation
 from export.app import build
 from export.handlers import situation_removed, snapshot_frozen
@@ -29,6 +31,7 @@ from support.bundles import AFGHANISTAN, PARTIES
 from support.edge import served
 from support.issuer import Issuer
 from support.rates import UNHURRIED
+from support.sealing import KeysInMemory
 from support.stack import NewDatabase
 from support.vouched import PINNED, entry
 
@@ -166,3 +169,19 @@ async def export(new_migrated_database: NewDatabase, issuer: Issuer, tmp_path: P
     finally:
         await owner.close()
         await service.database.close()
+
+
+async def published(export: RunningExport) -> list[SubmissionSigned]:
+    """Open what is in the outbox as the recipient would."""
+    events = []
+    for row in await export.owner.fetch("select * from outbox order by id"):
+        expect = Expectation(types=frozenset({"submission.signed.v1"}), writer="export", subject=row["subject"], situation="AFG")
+        _, payload = open_sealed(row["value"], keys=KeysInMemory(export.recipient), trust=export.service.trust, expect=expect)
+        events.append(SubmissionSigned.model_validate_json(payload))
+    return events
+
+
+async def state_of(export: RunningExport, submission: str) -> str:
+    """Return the state of a submission as the database has it."""
+    state: str = await export.owner.fetchval("select state from submissions where submission = $1", UUID(submission))
+    return state
